@@ -1,0 +1,245 @@
+/**
+ * What each daemon may ask of the queue, one narrow port per role. `openQueue` returns an object that
+ * implements all of them over Redis and BullMQ; tests of a daemon's pure parts pass plain functions.
+ *
+ * Every write that changes a message's state is one script on one shard (see docs/architecture.md, Redis), and
+ * repeating a write changes nothing. Every list is paged.
+ */
+import type {
+  Batch,
+  Envelope,
+  HopStatus,
+  Outcome,
+  Recipient,
+  RequestResult,
+  TimelineStep,
+} from '@mailfleet/smtp';
+
+/** A recipient with its route. */
+export interface RoutedRecipient extends Recipient {
+  readonly transport: string;
+  readonly nexthop: string;
+}
+
+/** Content that is stored or about to be: whole when small, a durable file (name inside the content folder) when large. */
+export type Content =
+  | { readonly kind: 'inline'; readonly bytes: Buffer }
+  | { readonly kind: 'file'; readonly name: string; readonly sizeBytes: number };
+
+export interface NewMessage {
+  readonly envelope: Envelope;
+  readonly recipients: readonly RoutedRecipient[];
+  readonly content: Content;
+  /** Into the hold queue instead of incoming. */
+  readonly hold?: boolean;
+}
+
+/** Intake's port. */
+export interface IntakePort {
+  newQueueId(): string;
+  /**
+   * Takes in content as it arrives: up to `content_inline_limit` bytes stay in memory, more goes to a file that is
+   * synced before this returns. Whoever does not `accept` the result calls `dropContent`.
+   */
+  spoolContent(source: AsyncIterable<Uint8Array>): Promise<Content>;
+  dropContent(content: Content): Promise<void>;
+  /** Durable when it resolves. `exists`: this queue id was accepted before, nothing was changed. */
+  accept(message: NewMessage): Promise<'accepted' | 'exists'>;
+  /** Remembers an idempotency key for a time: returns the queue id first stored under it, ours or an earlier one. */
+  claimIdempotencyKey(key: string, queueId: string, ttlMs: number): Promise<string>;
+}
+
+/** Proof of leadership of a shard; every leader write carries it and is refused once another holds the lease. */
+export interface Lease {
+  readonly shard: number;
+  readonly fence: number;
+}
+
+/** A message as the leader sees it when it enters the active queue: open recipients only. */
+export interface ActiveMessage {
+  readonly envelope: Envelope;
+  readonly recipients: readonly RoutedRecipient[];
+  /** Recipients of this shard in all, open or not. */
+  readonly recipientCount: number;
+  readonly contentShard: number;
+  readonly activatedMs: number;
+  /** Passes begun before this one. */
+  readonly pass: number;
+  /** A delay warning was sent. */
+  readonly warned: boolean;
+  /** Recipients bounced in an earlier pass whose notice was not posted (recovery). */
+  readonly unreported: readonly number[];
+}
+
+export type InboxEntry = { readonly id: string } & (
+  | { readonly kind: 'mail' }
+  | {
+      readonly kind: 'result';
+      readonly batchId: string;
+      readonly queueId: string;
+      readonly outcomes: readonly { readonly recipient: number; readonly kind: Outcome['kind'] }[];
+      readonly hopStatus?: HopStatus;
+      /** Last recorded reason, for explain and for a dead destination's text. */
+      readonly reason: string;
+    }
+  /** The worker is done with the batch. `returned` requests were never tried; they go back unpenalised. */
+  | { readonly kind: 'batch-end'; readonly batchId: string; readonly returned: readonly string[] }
+  | { readonly kind: 'notified'; readonly queueId: string }
+  | { readonly kind: 'command'; readonly command: 'flush' | 'release' | 'reload'; readonly queueId?: string }
+);
+
+/** What the leader decides at the end of a message's pass. */
+export type Conclusion =
+  | { readonly kind: 'retire'; readonly queueId: string }
+  | { readonly kind: 'defer'; readonly queueId: string; readonly dueMs: number }
+  /** Back to incoming at once, e.g. recovered after a change of leader. */
+  | { readonly kind: 'requeue'; readonly queueId: string }
+  | { readonly kind: 'notice'; readonly request: NoticeRequest };
+
+/** A request to the bounce daemon; `failure` reads the bounce log, `expiry` the deferred recipients' last outcomes. */
+export interface NoticeRequest {
+  readonly shard: number;
+  readonly queueId: string;
+  readonly pass: number;
+  readonly notice: 'failure' | 'expiry' | 'delay' | 'success';
+  readonly traceparent?: string;
+}
+
+/** The scheduler's port. */
+export interface SchedulerPort {
+  acquireLease(shard: number, holder: string, ttlMs: number): Promise<Lease | undefined>;
+  /** False: the lease is lost, stop leading. */
+  renewLease(lease: Lease, holder: string, ttlMs: number): Promise<boolean>;
+  releaseLease(lease: Lease, holder: string): Promise<void>;
+  /** Moves up to `count` due messages to active and returns them, oldest due first. */
+  activate(
+    lease: Lease,
+    source: 'incoming' | 'deferred',
+    count: number,
+    nowMs: number,
+  ): Promise<readonly ActiveMessage[]>;
+  /** Due time of the first deferred (or future-dated incoming) message, to set a timer by. */
+  nextDueMs(shard: number): Promise<number | undefined>;
+  /** One page of what stands in active: for recovery after a change of leader. */
+  activePage(lease: Lease, cursor: string): Promise<{ cursor: string; messages: readonly ActiveMessage[] }>;
+  /** Entries after `after` ('0' for all unapplied), waiting up to `blockMs` for the first. */
+  readInbox(shard: number, after: string, blockMs: number): Promise<readonly InboxEntry[]>;
+  /** Applies conclusions and removes inbox entries up to and including `through`, in one script. */
+  conclude(lease: Lease, conclusions: readonly Conclusion[], through: string | undefined): Promise<void>;
+  /** Records outcomes that the scheduler itself decided (dead destination, no transport), as a worker would. */
+  recordLocal(lease: Lease, result: RequestResult): Promise<void>;
+  addBatches(batches: readonly Batch[]): Promise<void>;
+  /** Batches that wait in BullMQ or are with a worker, after a change of leader. */
+  outstandingBatches(shard: number): Promise<readonly Batch[]>;
+  /** Of these batch ids, those that BullMQ no longer holds as waiting or running: their worker vanished without a word. */
+  vanishedBatches(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
+  /** Repeats interrupted copies of parts to other shards that are older than `ageMs`; returns how many. */
+  finishFanout(lease: Lease, ageMs: number): Promise<number>;
+}
+
+/** A batch in a worker's hands. */
+export interface ClaimedBatch {
+  readonly batch: Batch;
+  /** Times this batch was handed out before (a worker died or stalled). */
+  readonly handedOutBefore: number;
+  /** Aborts when the job's lock is lost or the process drains: finish the transaction in flight, return the rest. */
+  readonly signal: AbortSignal;
+}
+
+/** The worker's port. */
+export interface WorkerPort {
+  /** Runs `deliver` for each batch, up to `sessions` at a time; resolves when `signal` aborted and all came home. */
+  work(
+    options: { readonly sessions: number; readonly signal: AbortSignal; readonly name: string },
+    deliver: (claimed: ClaimedBatch) => Promise<{ readonly returned: readonly string[] }>,
+  ): Promise<void>;
+  /** Content of a request as a stream of chunks (one chunk when inline); undefined: it is gone. Concurrent calls share a pipeline. */
+  content(request: Batch['requests'][number]): Promise<AsyncIterable<Uint8Array> | Buffer | undefined>;
+  /** Recipients of the request that are still open and whether an earlier attempt left it in doubt: asked when a batch was handed out before. */
+  openRecipients(
+    batch: Batch,
+    request: Batch['requests'][number],
+  ): Promise<{ readonly open: readonly number[]; readonly inDoubt: boolean }>;
+  /** Written, not awaited, just before the final dot. */
+  markInDoubt(batch: Batch, queueId: string, recipients: readonly number[]): void;
+  /** Durable when it resolves. Recipients that were final already are left alone and counted as duplicates. */
+  record(batch: Batch, result: RequestResult): Promise<{ readonly duplicates: number }>;
+}
+
+/** Bounce log and deferred outcomes of a message, for a notice. */
+export interface NoticeMaterial {
+  readonly envelope: Envelope;
+  readonly entries: readonly { readonly recipient: Recipient; readonly outcome: Outcome }[];
+  readonly content: AsyncIterable<Uint8Array> | Buffer | undefined;
+}
+
+/** The bounce daemon's port. */
+export interface BouncePort {
+  workNotices(
+    options: { readonly signal: AbortSignal; readonly name: string },
+    handle: (request: NoticeRequest) => Promise<void>,
+  ): Promise<void>;
+  noticeMaterial(request: NoticeRequest): Promise<NoticeMaterial | undefined>;
+  /** Removes the reported entries from the log (expiry: marks the recipients final) and tells the leader; repeatable. */
+  noticePosted(request: NoticeRequest, step: TimelineStep): Promise<void>;
+}
+
+export type QueueName = 'incoming' | 'active' | 'deferred' | 'hold';
+
+/** One line of `mailfleet queue -j`. */
+export interface QueueListing {
+  readonly queue: QueueName;
+  readonly envelope: Envelope;
+  readonly recipients: readonly {
+    readonly address: string;
+    readonly transport: string;
+    readonly nexthop: string;
+    readonly delayReason?: string;
+  }[];
+  readonly dueMs?: number;
+  readonly forcedExpire: boolean;
+}
+
+/** All that is known of one message, live or finished. */
+export interface MessageView {
+  readonly listing?: QueueListing;
+  readonly timeline: readonly TimelineEntry[];
+}
+
+/** One entry of a message's timeline. */
+export type TimelineEntry =
+  | {
+      readonly kind: 'accepted';
+      readonly atMs: number;
+      readonly envelope: Envelope;
+      readonly recipients: number;
+    }
+  | {
+      readonly kind: 'attempt';
+      readonly batchId: string;
+      readonly worker: string;
+      readonly envelope: Envelope;
+      readonly batchedMs: number;
+      readonly steps: readonly TimelineStep[];
+      readonly outcomes: readonly Outcome[];
+    }
+  | { readonly kind: 'event'; readonly atMs: number; readonly step: string; readonly detail?: string };
+
+/** The operator's port: read-only listings and commands. */
+export interface OperatorPort {
+  /** One page over all shards; an absent cursor in the answer means the end. */
+  list(options: {
+    readonly queues?: readonly QueueName[];
+    readonly cursor?: string;
+    readonly limit: number;
+  }): Promise<{
+    readonly messages: readonly QueueListing[];
+    readonly cursor?: string;
+  }>;
+  counts(): Promise<Readonly<Record<QueueName, number>>>;
+  find(queueId: string): Promise<MessageView | undefined>;
+  flush(queueId?: string): Promise<void>;
+  hold(queueId: string): Promise<boolean>;
+  release(queueId: string): Promise<boolean>;
+  remove(queueId: string): Promise<boolean>;
+}

@@ -1,0 +1,75 @@
+/**
+ * One typed event for every step of a message's life. `Telemetry.emit` turns it into the Postfix-format log line, the
+ * pino record, metrics and span events; no package logs the same fact twice. Times are milliseconds since the epoch.
+ */
+
+interface About {
+  readonly queueId: string;
+}
+
+/** The fields of a delivery agent's log line (postfix `to=<…>, relay=…`). */
+export interface DeliveryFields {
+  readonly to: string;
+  readonly origTo?: string;
+  readonly relay: string;
+  readonly connUse?: number;
+  /** arrival, active, handed off, set up, done. */
+  readonly times: {
+    readonly arrivalMs: number;
+    readonly activatedMs: number;
+    readonly handedOffMs: number;
+    readonly setUpMs: number;
+    readonly doneMs: number;
+  };
+  readonly dsn: string;
+  readonly reason: string;
+  readonly tls?: string;
+}
+
+export type MailEvent =
+  | (About & {
+      readonly kind: 'accepted';
+      /** smtpd, http, pickup: the program name of the log line. */
+      readonly by: string;
+      readonly clientName?: string;
+      readonly clientAddress?: string;
+      readonly saslMethod?: string;
+      readonly saslUsername?: string;
+      readonly messageId?: string;
+    })
+  /** qmgr: `from=<…>, size=…, nrcpt=… (queue active)` */
+  | (About & {
+      readonly kind: 'activated';
+      readonly from: string;
+      readonly sizeBytes: number;
+      readonly nrcpt: number;
+    })
+  | (About & {
+      readonly kind: 'batched';
+      readonly batchId: string;
+      readonly transport: string;
+      readonly nexthop: string;
+      readonly requests: number;
+    })
+  /** Delivery agent: `to=<…>, relay=…, delay=…, delays=a/b/c/d, dsn=…, status=…` */
+  | (About & {
+      readonly kind: 'delivered' | 'deferred' | 'bounced';
+      readonly program: string;
+    } & DeliveryFields)
+  /** bounce: `sender non-delivery notification: <queue id>` */
+  | (About & {
+      readonly kind: 'notified';
+      readonly notice: 'non-delivery' | 'delay' | 'delivery status';
+      readonly noticeQueueId: string;
+    })
+  | (About & { readonly kind: 'expired'; readonly from: string })
+  | (About & { readonly kind: 'held' | 'released' | 'removed' | 'deleted' })
+  | (About & { readonly kind: 'in-doubt'; readonly batchId: string; readonly detail: string })
+  /** A remark of the client about one message or none, as smtp(8) logs it. */
+  | {
+      readonly kind: 'remark';
+      readonly program: string;
+      readonly queueId?: string;
+      readonly warning?: boolean;
+      readonly text: string;
+    };
