@@ -14,6 +14,7 @@ import type {
   RequestResult,
   TimelineStep,
 } from '@mailfleet/smtp';
+import type { Queue as BullQueue } from 'bullmq';
 
 /** A recipient with its route. */
 export interface RoutedRecipient extends Recipient {
@@ -242,4 +243,13 @@ export interface OperatorPort {
   hold(queueId: string): Promise<boolean>;
   release(queueId: string): Promise<boolean>;
   remove(queueId: string): Promise<boolean>;
+}
+
+/** The job dashboard's port. */
+export interface BoardPort {
+  /**
+   * The BullMQ queues of all shards for bull-board to show. They live and close with the queue object: the caller
+   * neither closes them nor adds jobs to them.
+   */
+  boardQueues(): readonly BullQueue[];
 }

@@ -56,9 +56,11 @@ export type MailEvent =
       readonly kind: 'delivered' | 'deferred' | 'bounced';
       readonly program: string;
     } & DeliveryFields)
-  /** bounce: `sender non-delivery notification: <queue id>` */
+  /** bounce: `sender non-delivery notification: <queue id>`, or `postmaster …` */
   | (About & {
       readonly kind: 'notified';
+      /** Whom the notice is for; absent means the sender. */
+      readonly audience?: 'sender' | 'postmaster';
       readonly notice: 'non-delivery' | 'delay' | 'delivery status';
       readonly noticeQueueId: string;
     })
