@@ -36,6 +36,8 @@ export type MailEvent =
       readonly saslMethod?: string;
       readonly saslUsername?: string;
       readonly messageId?: string;
+      /** User id and envelope sender of a local submission: `pickup: uid=… from=<…>` instead of `client=`. */
+      readonly submitter?: { readonly uid: number; readonly from: string };
     })
   /** qmgr: `from=<…>, size=…, nrcpt=… (queue active)` */
   | (About & {

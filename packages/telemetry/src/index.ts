@@ -1,1 +1,19 @@
 export type * from './event.ts';
+export { printable, quotedAddress } from './printable.ts';
+export {
+  createTelemetry,
+  type EventSink,
+  type Telemetry,
+  type TelemetryConfig,
+  type TelemetryOptions,
+} from './telemetry.ts';
+export {
+  contextFrom,
+  linksTo,
+  type SpanOptions,
+  startTracing,
+  type Tracing,
+  traceparentOf,
+  tracer,
+  withSpan,
+} from './tracing.ts';

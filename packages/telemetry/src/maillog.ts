@@ -1,0 +1,116 @@
+/**
+ * Events as Postfix log lines, byte-compatible with what log parsers (pflogsumm and its kin) read. Each event gives
+ * a daemon name, which becomes the program tag, and the text after it. One deliberate absence: the newest Postfix
+ * can add `tls=` to a delivery's line; parsers in the field do not know it and would lose the whole line, so it
+ * appears in JSON records only.
+ */
+import { delaysOf } from './delay.ts';
+import type { MailEvent } from './event.ts';
+import { printable, quotedAddress } from './printable.ts';
+
+/** What follows the stamp and the host name: `program` goes into the tag. */
+export interface MaillogLine {
+  readonly program: string;
+  readonly text: string;
+}
+
+const STATUS_WORD = { delivered: 'sent', deferred: 'deferred', bounced: 'bounced' } as const;
+
+/**
+ * Lines of an event; none when Postfix has no such line. `daemon` names the process, for events that do not say.
+ * `resolutionLimit` is delay_logging_resolution_limit.
+ */
+export function maillogLines(
+  event: MailEvent,
+  daemon: string,
+  resolutionLimit: number,
+): readonly MaillogLine[] {
+  switch (event.kind) {
+    case 'accepted':
+      return acceptedLines(event);
+    case 'activated':
+      return line(
+        'qmgr',
+        `${event.queueId}: from=${bracketed(event.from)}, size=${event.sizeBytes}, nrcpt=${event.nrcpt} (queue active)`,
+      );
+    case 'batched':
+      return [];
+    case 'delivered':
+    case 'deferred':
+    case 'bounced':
+      return line(event.program, deliveryText(event, resolutionLimit));
+    case 'notified':
+      return line('bounce', `${event.queueId}: sender ${event.notice} notification: ${event.noticeQueueId}`);
+    case 'expired':
+      return line(
+        'qmgr',
+        `${event.queueId}: from=${bracketed(event.from)}, status=expired, returned to sender`,
+      );
+    case 'removed':
+      return line('qmgr', `${event.queueId}: removed`);
+    case 'held':
+      return line('postsuper', `${event.queueId}: placed on hold`);
+    case 'released':
+      return line('postsuper', `${event.queueId}: released from hold`);
+    case 'deleted':
+      return line('postsuper', `${event.queueId}: removed`);
+    case 'in-doubt':
+      return line(
+        daemon,
+        `warning: ${event.queueId}: in doubt after batch ${event.batchId}: ${event.detail}`,
+      );
+    case 'remark':
+      return line(
+        event.program,
+        `${event.warning === true ? 'warning: ' : ''}${event.queueId === undefined ? '' : `${event.queueId}: `}${event.text}`,
+      );
+  }
+}
+
+function line(program: string, text: string): readonly MaillogLine[] {
+  return [{ program, text: printable(text) }];
+}
+
+function bracketed(address: string): string {
+  return `<${quotedAddress(address)}>`;
+}
+
+type Accepted = Extract<MailEvent, { kind: 'accepted' }>;
+
+/** The line of the daemon that took the message in, and cleanup's; a notice of ours has cleanup's only. */
+function acceptedLines(event: Accepted): readonly MaillogLine[] {
+  const lines: MaillogLine[] = [];
+  const { submitter } = event;
+  if (submitter !== undefined) {
+    lines.push(...line(event.by, `${event.queueId}: uid=${submitter.uid} from=${bracketed(submitter.from)}`));
+  } else if (event.clientAddress !== undefined || event.clientName !== undefined) {
+    const client = `${event.clientName ?? 'unknown'}[${event.clientAddress ?? 'unknown'}]`;
+    const sasl = `${field('sasl_method', event.saslMethod)}${field('sasl_username', event.saslUsername)}`;
+    lines.push(...line(event.by, `${event.queueId}: client=${client}${sasl}`));
+  }
+  if (event.messageId !== undefined)
+    lines.push(...line('cleanup', `${event.queueId}: message-id=${event.messageId}`));
+  return lines;
+}
+
+function field(name: string, value: string | undefined): string {
+  return value === undefined ? '' : `, ${name}=${value}`;
+}
+
+type Delivery = Extract<MailEvent, { kind: 'delivered' | 'deferred' | 'bounced' }>;
+
+function deliveryText(event: Delivery, resolutionLimit: number): string {
+  const { to, origTo, connUse } = event;
+  const moved = origTo !== undefined && origTo !== '' && origTo.toLowerCase() !== to.toLowerCase();
+  const { delay, delays } = delaysOf(event.times, resolutionLimit);
+  return [
+    `${event.queueId}: to=${bracketed(to)}`,
+    ...(moved ? [`orig_to=${bracketed(origTo)}`] : []),
+    `relay=${event.relay}`,
+    ...(connUse !== undefined && connUse > 1 ? [`conn_use=${connUse}`] : []),
+    `delay=${delay}`,
+    `delays=${delays.join('/')}`,
+    `dsn=${event.dsn}`,
+    `status=${STATUS_WORD[event.kind]} (${event.reason})`,
+  ].join(', ');
+}
