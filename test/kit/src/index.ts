@@ -1,1 +1,24 @@
-export {};
+/** Peers for tests, on real sockets: see the files for what each promises. No dependency on any other workspace package. */
+export { type Certificate, type CertificateAuthority, makeCertificates } from './certificates.ts';
+export {
+  type DnsAnswer,
+  type DnsBehaviour,
+  type DnsEntry,
+  type DnsQuery,
+  type DnsServer,
+  type DnsTypes,
+  type DnsZones,
+  startDnsServer,
+} from './dns-server.ts';
+export { type SmtpServer, type SmtpServerOptions, startSmtpServer } from './smtp-server.ts';
+export type {
+  Action,
+  Hook,
+  HookInfo,
+  Hooks,
+  ReceivedMessage,
+  ReceivedRecipient,
+  SmtpSession,
+  Stage,
+} from './smtp-session.ts';
+export { freePort, waitFor } from './wait.ts';
