@@ -1,1 +1,14 @@
-export {};
+/** Parameters and main.cf: `loadConfig` for programs, `makeConfig` for tests. */
+export type { Config } from './config.ts';
+export { splitList } from './convert.ts';
+export { type LoadOptions, type LoadResult, loadConfig, makeConfig, type Problem } from './load.ts';
+export { logicalLines } from './main-cf.ts';
+export {
+  isParameterName,
+  type MirroredName,
+  type Parameter,
+  type ParameterName,
+  parameters,
+  type TransportSuffix,
+  type ValueOf,
+} from './parameter.ts';

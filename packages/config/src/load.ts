@@ -1,0 +1,177 @@
+/**
+ * From main.cf, environment and overrides to a checked Config, or to the list of everything that is wrong with them.
+ *
+ * Precedence: main.cf, then `MAILFLEET_<name>` in the environment, then `-o name=value`. Every parameter is expanded and
+ * converted here, so that a program starts with a configuration that it can use in full or not at all.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { type CheckedConfig, type Config, createConfig } from './config.ts';
+import { parseAssignment, parseMainCf } from './main-cf.ts';
+import { isParameterName, parameters, transportFormOf } from './parameter.ts';
+import { nearestName } from './suggestion.ts';
+import { readSystem } from './system.ts';
+
+/** One thing to say about the configuration: `where` is `file:line`, the variable or the option; `message` a sentence. */
+export interface Problem {
+  readonly where: string;
+  readonly message: string;
+  readonly name?: string;
+}
+
+export type LoadResult =
+  | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[] }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+export interface LoadOptions {
+  /** Path of main.cf; without it there is none. */
+  readonly file?: string;
+  /** `name=value` each, as with `-o`. */
+  readonly overrides?: readonly string[];
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+const ENVIRONMENT_PREFIX = 'MAILFLEET_';
+
+interface Setting {
+  readonly value: string;
+  readonly where: string;
+}
+
+export function loadConfig(options: LoadOptions): LoadResult {
+  const settings = new Map<string, Setting>();
+  const errors: Problem[] = [];
+  const warnings: Problem[] = [];
+  if (options.file !== undefined) readFile(options.file, settings, errors, warnings);
+  const fromFile = [...settings.keys()];
+  readEnvironment(options.env ?? {}, settings, errors);
+  readOverrides(options.overrides ?? [], settings, errors);
+
+  const values = new Map([...settings].map(([name, setting]) => [name, setting.value]));
+  const directory = options.file === undefined ? undefined : dirname(resolve(options.file));
+  const config = createConfig(values, readSystem(options.env ?? {}, directory));
+  warnings.push(...unknownNames(fromFile, settings));
+  checkAll(config, settings, errors, warnings);
+  return errors.length > 0 ? { ok: false, problems: errors } : { ok: true, config, warnings };
+}
+
+/** Defaults and these values, for tests and embedding. Throws a sentence that names everything wrong. */
+export function makeConfig(values: Readonly<Record<string, string>> = {}): Config {
+  const loaded = loadConfig({ overrides: Object.entries(values).map(([name, value]) => `${name}=${value}`) });
+  if (loaded.ok) return loaded.config;
+  throw new Error(loaded.problems.map((problem) => `${problem.where}: ${problem.message}`).join('; '));
+}
+
+function readFile(
+  file: string,
+  settings: Map<string, Setting>,
+  errors: Problem[],
+  warnings: Problem[],
+): void {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    errors.push({ where: file, message: `cannot read the configuration: ${reason}` });
+    return;
+  }
+  for (const entry of parseMainCf(text)) {
+    const where = `${file}:${entry.line}`;
+    if (entry.kind !== 'set') {
+      (entry.kind === 'error' ? errors : warnings).push({ where, message: entry.message });
+    } else {
+      const before = settings.get(entry.name);
+      if (before !== undefined && before.value !== entry.value) {
+        const message = `${entry.name} was set to another value at ${before.where}; this one counts`;
+        warnings.push({ where, name: entry.name, message });
+      }
+      settings.set(entry.name, { value: entry.value, where });
+    }
+  }
+}
+
+function readEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+  settings: Map<string, Setting>,
+  errors: Problem[],
+): void {
+  for (const variable of Object.keys(env).sort()) {
+    const value = env[variable];
+    if (value === undefined || !variable.startsWith(ENVIRONMENT_PREFIX)) continue;
+    const name = variable.slice(ENVIRONMENT_PREFIX.length);
+    if (usable(name, settings)) settings.set(name, { value: value.trim(), where: variable });
+    else errors.push({ where: variable, name, message: unknown(name) });
+  }
+}
+
+function readOverrides(
+  overrides: readonly string[],
+  settings: Map<string, Setting>,
+  errors: Problem[],
+): void {
+  for (const text of overrides) {
+    const assignment = parseAssignment(text);
+    if (assignment === undefined) {
+      errors.push({ where: `-o ${text}`, message: 'an override is written name=value' });
+    } else if (usable(assignment.name, settings)) {
+      settings.set(assignment.name, { value: assignment.value, where: `-o ${assignment.name}` });
+    } else {
+      errors.push({
+        where: `-o ${assignment.name}`,
+        name: assignment.name,
+        message: unknown(assignment.name),
+      });
+    }
+  }
+}
+
+/** Outside main.cf a name must mean something: nobody defines a name there for others to refer to. */
+function usable(name: string, settings: ReadonlyMap<string, Setting>): boolean {
+  return isParameterName(name) || transportFormOf(name) !== undefined || settings.has(name);
+}
+
+function unknown(name: string): string {
+  const nearest = nearestName(name);
+  return `there is no parameter ${name}${nearest === undefined ? '' : `; did you mean ${nearest}?`}`;
+}
+
+/** Names that mean nothing and that no value refers to. */
+function unknownNames(names: readonly string[], settings: ReadonlyMap<string, Setting>): Problem[] {
+  const referenced = new Set<string>();
+  for (const { value } of settings.values()) {
+    for (const match of value.matchAll(/\$[{(]?\s*([A-Za-z0-9_]+)/g)) referenced.add(match[1] ?? '');
+  }
+  return names.flatMap((name) => {
+    if (isParameterName(name) || transportFormOf(name) !== undefined || referenced.has(name)) return [];
+    return [
+      { where: settings.get(name)?.where ?? '', name, message: `${unknown(name)}; nothing uses this value` },
+    ];
+  });
+}
+
+function checkAll(
+  config: CheckedConfig,
+  settings: ReadonlyMap<string, Setting>,
+  errors: Problem[],
+  warnings: Problem[],
+): void {
+  const reported = new Set<string>();
+  const names = new Set<string>([...settings.keys(), ...parameters.map((parameter) => parameter.name)]);
+  for (const name of names) {
+    const { ok, message, warning } = config.check(name);
+    const text = message ?? warning;
+    if (text === undefined) continue;
+    const where = settings.get(name)?.where;
+    // A default goes wrong only through a value it refers to; that value is reported where it stands.
+    const origin = where ?? `default of ${name}`;
+    const key = `${where === undefined ? '' : name}:${text}`;
+    if (
+      reported.has(key) ||
+      (where === undefined && [...reported].some((other) => other.endsWith(`:${text}`)))
+    )
+      continue;
+    reported.add(key);
+    (ok ? warnings : errors).push({ where: origin, name, message: `${name}: ${text}` });
+  }
+}

@@ -1,0 +1,138 @@
+/** Parameters: names, addresses and folders. See entry.ts for what the fields mean. */
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in main.cf syntax look like template strings
+import type { Entries } from './entry.ts';
+
+export const general = {
+  myhostname: {
+    type: 'string',
+    default: 'the system host name; without a dot, `.` and mydomain (or localdomain) are appended',
+    computed: true,
+    since: '<=2.0',
+    doc: 'Own fully qualified name; default of the EHLO name and of loop detection.',
+  },
+  mydomain: {
+    type: 'string',
+    default: 'myhostname without its first label; localdomain when nothing is left',
+    computed: true,
+    since: '<=2.0',
+    doc: 'Parent of myhostname, or localdomain when myhostname has a single label.',
+  },
+  myorigin: {
+    type: 'string',
+    default: '$myhostname',
+    minLength: 1,
+    since: '<=2.0',
+    doc: 'Domain appended to bare names.',
+  },
+  mydestination: {
+    type: 'list',
+    default: '$myhostname, localhost.$mydomain, localhost',
+    since: '<=2.0',
+    doc: 'Domains considered local; decides whether a localpart-only generic key is tried.',
+  },
+  compatibility_level: {
+    type: 'string',
+    default: '0',
+    since: '3.0',
+    doc: 'Version whose incompatible defaults are accepted; compare with <level etc.',
+  },
+  mail_name: {
+    type: 'string',
+    default: 'Postfix',
+    minLength: 1,
+    since: '<=2.0',
+    doc: 'Product name in banners and notices.',
+  },
+  mail_version: {
+    type: 'string',
+    default: '3.12',
+    since: '<=2.0',
+    doc: 'Version string; read-only in practice.',
+  },
+  recipient_delimiter: {
+    type: 'string',
+    default: '',
+    since: '<=2.0',
+    doc: 'Characters that separate user from extension; first match in the localpart counts.',
+  },
+  propagate_unmatched_extensions: {
+    type: 'list',
+    default: 'canonical, virtual',
+    values: ['canonical', 'virtual', 'alias', 'forward', 'include', 'generic'],
+    since: '<=2.0',
+    doc: 'Table classes that copy an unmatched +extension to the result; generic is off by default.',
+  },
+  append_at_myorigin: {
+    type: 'boolean',
+    default: 'yes',
+    since: '<=2.0',
+    doc: 'Add @myorigin to a lookup result without domain.',
+  },
+  append_dot_mydomain: {
+    type: 'boolean',
+    default: '${{$compatibility_level} <level {1} ? {yes} : {no}}',
+    since: '1.0',
+    doc: 'Add .mydomain to a result domain without dot.',
+  },
+  smtputf8_enable: {
+    type: 'boolean',
+    default: '${{$compatibility_level} <level {1} ? {no} : {yes}}',
+    since: '3.0',
+    doc: 'Support for internationalized addresses.',
+  },
+  smtputf8_autodetect_classes: {
+    type: 'list',
+    default: 'sendmail, verify',
+    minLength: 1,
+    since: '3.0',
+    doc: 'Mail sources for which UTF-8 use is auto-detected.',
+  },
+  strict_smtputf8: {
+    type: 'boolean',
+    default: 'no',
+    since: '3.0',
+    doc: 'Refuse UTF-8 addresses without an SMTPUTF8 request.',
+  },
+  enable_idna2003_compatibility: {
+    type: 'boolean',
+    default: 'no',
+    since: '3.2',
+    doc: 'Use transitional IDNA rules when converting domain names.',
+  },
+  queue_directory: {
+    type: 'file',
+    default: '/var/spool/postfix',
+    minLength: 1,
+    since: '<=2.0',
+    doc: 'Root of the queue and of chroot jails; base of relative socket names.',
+  },
+  data_directory: {
+    type: 'file',
+    default: '/var/lib/mailfleet for root, otherwise mailfleet in XDG_STATE_HOME (~/.local/state)',
+    computed: true,
+    minLength: 1,
+    since: '2.5',
+    doc: 'Directory for writable caches.',
+  },
+  command_directory: {
+    type: 'file',
+    default: '/usr/sbin',
+    minLength: 1,
+    since: '<=2.0',
+    doc: 'Location of administrative commands.',
+  },
+  daemon_directory: {
+    type: 'file',
+    default: '/usr/lib/postfix/sbin',
+    minLength: 1,
+    since: '<=2.0',
+    doc: 'Location of service programs.',
+  },
+  rewrite_service_name: {
+    type: 'string',
+    default: 'rewrite',
+    minLength: 1,
+    since: '2.0',
+    doc: 'Name of the address rewriting service.',
+  },
+} as const satisfies Entries;

@@ -1,0 +1,78 @@
+/** Parameters: processes. See entry.ts for what the fields mean. */
+import type { Entries } from './entry.ts';
+
+export const processes = {
+  ipc_idle: {
+    type: 'time',
+    default: '5s',
+    unit: 's',
+    min: 1,
+    since: '<=2.0',
+    doc: 'Idle limit of internal client connections.',
+  },
+  ipc_ttl: {
+    type: 'time',
+    default: '1000s',
+    unit: 's',
+    min: 1,
+    since: '2.1',
+    doc: 'Age limit of internal client connections.',
+  },
+  trigger_timeout: {
+    type: 'time',
+    default: '10s',
+    unit: 's',
+    min: 1,
+    since: '<=2.0',
+    doc: 'Limit for sending a wake-up.',
+  },
+  application_event_drain_time: {
+    type: 'time',
+    default: '100s',
+    unit: 's',
+    min: 1,
+    since: '2.1',
+    doc: 'Grace period for finishing events at shutdown.',
+  },
+  default_process_limit: {
+    type: 'integer',
+    default: '100',
+    min: 1,
+    since: '<=2.0',
+    doc: 'Worker processes per service unless master.cf says otherwise.',
+  },
+  service_throttle_time: {
+    type: 'time',
+    default: '60s',
+    unit: 's',
+    min: 1,
+    since: '<=2.0',
+    doc: 'Wait before restarting a broken service.',
+  },
+  service_name: {
+    type: 'string',
+    default: 'name of the service',
+    computed: true,
+    since: '3.3',
+    doc: 'master.cf service name of the running process; read-only.',
+  },
+  import_environment: {
+    type: 'list',
+    default:
+      'MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME XDG_RUNTIME_DIR',
+    since: '<=2.0',
+    doc: 'Environment variables kept by Postfix processes.',
+  },
+  export_environment: {
+    type: 'list',
+    default: 'TZ MAIL_CONFIG LANG',
+    since: '<=2.0',
+    doc: 'Environment variables passed to external commands.',
+  },
+  stress: {
+    type: 'string',
+    default: '',
+    since: '2.5',
+    doc: 'yes while a service is overloaded; set by the master process.',
+  },
+} as const satisfies Entries;

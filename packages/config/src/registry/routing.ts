@@ -1,0 +1,58 @@
+/** Parameters: routing. See entry.ts for what the fields mean. */
+import type { Entries } from './entry.ts';
+
+export const routing = {
+  default_transport: {
+    type: 'string',
+    default: 'smtp',
+    minLength: 1,
+    since: '<=2.0',
+    doc: 'transport:nexthop for mail to other domains.',
+  },
+  relay_transport: {
+    type: 'string',
+    default: 'relay',
+    minLength: 1,
+    since: '2.0',
+    doc: 'transport:nexthop for relay domains.',
+  },
+  local_transport: {
+    type: 'string',
+    default:
+      'error:5.1.1 local delivery is not part of Mailfleet; set local_transport, for example to lmtp:unix:/path/of/lmtp-socket',
+    minLength: 1,
+    since: '<=2.0',
+    doc: 'transport:nexthop for local domains.',
+  },
+  virtual_transport: {
+    type: 'string',
+    default: 'virtual',
+    minLength: 1,
+    since: '2.0',
+    doc: 'transport:nexthop for virtual mailbox domains.',
+  },
+  transport_maps: {
+    type: 'maps',
+    default: '',
+    since: '<=2.0',
+    doc: 'Tables that map address or domain to transport:nexthop.',
+  },
+  relayhost: {
+    type: 'list',
+    default: '',
+    since: '<=2.0',
+    doc: 'Next-hop for non-local mail without another route; a permanent lookup failure of it is demoted to 4.3.5.',
+  },
+  sender_dependent_relayhost_maps: {
+    type: 'maps',
+    default: '',
+    since: '2.3',
+    doc: 'Per-sender replacement of relayhost.',
+  },
+  sender_dependent_default_transport_maps: {
+    type: 'maps',
+    default: '',
+    since: '2.7',
+    doc: 'Per-sender replacement of default_transport.',
+  },
+} as const satisfies Entries;

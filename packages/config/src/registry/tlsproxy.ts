@@ -1,0 +1,145 @@
+/** Parameters: TLS proxy. See entry.ts for what the fields mean. */
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in main.cf syntax look like template strings
+import type { Entries } from './entry.ts';
+
+export const tlsproxy = {
+  tlsproxy_service_name: {
+    type: 'string',
+    default: 'tlsproxy',
+    minLength: 1,
+    since: '2.8',
+    doc: 'Name of the TLS proxy service used for connection reuse.',
+  },
+  tlsproxy_watchdog_timeout: {
+    type: 'time',
+    default: '10s',
+    unit: 's',
+    min: 10,
+    since: '2.8',
+    doc: 'Watchdog of the TLS proxy.',
+  },
+  tlsproxy_client_CAfile: {
+    type: 'file',
+    default: '$smtp_tls_CAfile',
+    since: '3.4',
+    doc: "Value of smtp_tls_CAfile in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_CApath: {
+    type: 'directory',
+    default: '$smtp_tls_CApath',
+    since: '3.4',
+    doc: "Value of smtp_tls_CApath in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_cert_file: {
+    type: 'file',
+    default: '$smtp_tls_cert_file',
+    since: '3.4',
+    doc: "Value of smtp_tls_cert_file in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_key_file: {
+    type: 'file',
+    default: '$smtp_tls_key_file',
+    since: '3.4',
+    doc: "Value of smtp_tls_key_file in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_dcert_file: {
+    type: 'file',
+    default: '$smtp_tls_dcert_file',
+    since: '3.4',
+    doc: "Value of smtp_tls_dcert_file in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_dkey_file: {
+    type: 'file',
+    default: '$smtp_tls_dkey_file',
+    since: '3.4',
+    doc: "Value of smtp_tls_dkey_file in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_eccert_file: {
+    type: 'file',
+    default: '$smtp_tls_eccert_file',
+    since: '3.4',
+    doc: "Value of smtp_tls_eccert_file in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_eckey_file: {
+    type: 'file',
+    default: '$smtp_tls_eckey_file',
+    since: '3.4',
+    doc: "Value of smtp_tls_eckey_file in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_fingerprint_digest: {
+    type: 'string',
+    default: '$smtp_tls_fingerprint_digest',
+    minLength: 1,
+    since: '3.4',
+    doc: "Value of smtp_tls_fingerprint_digest in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_loglevel: {
+    type: 'list',
+    default: '$smtp_tls_loglevel',
+    since: '3.4',
+    doc: "Value of smtp_tls_loglevel in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_loglevel_parameter: {
+    type: 'list',
+    default: null,
+    obsolete: true,
+    since: '3.4',
+    doc: 'Short-lived earlier name; only serves as a default for its successor, if at all.',
+  },
+  tlsproxy_client_scert_verifydepth: {
+    type: 'integer',
+    default: '$smtp_tls_scert_verifydepth',
+    since: '3.4',
+    doc: "Value of smtp_tls_scert_verifydepth in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_level: {
+    type: 'string',
+    default: null,
+    obsolete: true,
+    since: '3.4',
+    doc: 'Short-lived earlier name; only serves as a default for its successor, if at all.',
+  },
+  tlsproxy_client_security_level: {
+    type: 'string',
+    default: '${tlsproxy_client_level?{$tlsproxy_client_level}:{$smtp_tls_security_level}}',
+    since: '3.7',
+    doc: "Value of smtp_tls_security_level in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_per_site: {
+    type: 'maps',
+    default: '$smtp_tls_per_site',
+    since: '3.4',
+    doc: "Value of smtp_tls_per_site in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_policy: {
+    type: 'maps',
+    default: null,
+    obsolete: true,
+    since: '3.4',
+    doc: 'Short-lived earlier name; only serves as a default for its successor, if at all.',
+  },
+  tlsproxy_client_policy_maps: {
+    type: 'maps',
+    default: '${tlsproxy_client_policy?{$tlsproxy_client_policy}:{$smtp_tls_policy_maps}}',
+    since: '3.7',
+    doc: "Value of smtp_tls_policy_maps in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_use_tls: {
+    type: 'boolean',
+    default: '$smtp_use_tls',
+    since: '3.4',
+    doc: "Value of smtp_use_tls in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_enforce_tls: {
+    type: 'boolean',
+    default: '$smtp_enforce_tls',
+    since: '3.4',
+    doc: "Value of smtp_enforce_tls in the TLS proxy's client role; checked against the request.",
+  },
+  tlsproxy_client_chain_files: {
+    type: 'list',
+    default: '$smtp_tls_chain_files',
+    since: '3.4',
+    doc: "Value of smtp_tls_chain_files in the TLS proxy's client role; checked against the request.",
+  },
+} as const satisfies Entries;

@@ -1,0 +1,71 @@
+/** Parameters: trouble shooting and logs. See entry.ts for what the fields mean. */
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in main.cf syntax look like template strings
+import type { Entries } from './entry.ts';
+
+export const trouble = {
+  debug_peer_level: {
+    type: 'integer',
+    default: '2',
+    min: 1,
+    seed: true,
+    since: '3.6',
+    doc: 'Verbosity increment while talking to a peer listed in debug_peer_list.',
+  },
+  debug_peer_list: {
+    type: 'list',
+    default: '',
+    seed: true,
+    since: '<=2.0',
+    doc: 'Peers (names, networks, tables) that get verbose logging.',
+  },
+  error_notice_recipient: {
+    type: 'string',
+    default: 'postmaster',
+    minLength: 1,
+    seed: true,
+    since: '<=2.0',
+    doc: 'Address for notices about protocol, policy, resource and software errors.',
+  },
+  internal_mail_filter_classes: {
+    type: 'list',
+    default: '',
+    values: ['bounce', 'notify'],
+    seed: true,
+    since: '2.3',
+    doc: 'Which system-generated mail (bounce, notify) is content-inspected.',
+  },
+  notify_classes: {
+    type: 'list',
+    default: 'resource, software',
+    values: ['2bounce', 'bounce', 'data', 'delay', 'policy', 'protocol', 'resource', 'software'],
+    seed: true,
+    since: '<=2.0',
+    doc: 'Error classes that produce a message to the postmaster.',
+  },
+  helpful_warnings: {
+    type: 'boolean',
+    default: 'yes',
+    since: '2.0',
+    doc: 'Log hints about likely configuration mistakes.',
+  },
+  info_log_address_format: {
+    type: 'enum',
+    default: 'external',
+    minLength: 1,
+    values: ['external', 'internal'],
+    since: '3.5',
+    doc: 'Quoted (external) or raw (internal) addresses in log lines.',
+  },
+  maillog_file: {
+    type: 'file',
+    default: '',
+    since: '3.4',
+    doc: 'Log to this file or stdout instead of syslog.',
+  },
+  respectful_logging: {
+    type: 'boolean',
+    default: '${{$compatibility_level} <level {3.6} ? {no} : {yes}}',
+    since: '3.6',
+    doc: 'Use newer wording in logs.',
+  },
+} as const satisfies Entries;
