@@ -33,6 +33,11 @@ export interface NewMessage {
   readonly content: Content;
   /** Into the hold queue instead of incoming. */
   readonly hold?: boolean;
+  /**
+   * Remember the queue id this long, even when the message was delivered and retired meanwhile. For a queue id that
+   * is derived (a notice) or claimed (an idempotency key), so that a repeated accept finds it.
+   */
+  readonly rememberMs?: number;
 }
 
 /** Intake's port. */
@@ -44,7 +49,10 @@ export interface IntakePort {
    */
   spoolContent(source: AsyncIterable<Uint8Array>): Promise<Content>;
   dropContent(content: Content): Promise<void>;
-  /** Durable when it resolves. `exists`: this queue id was accepted before, nothing was changed. */
+  /**
+   * Durable when it resolves. `exists`: this queue id was accepted before, nothing was changed; also the answer when
+   * a connection was lost after the commit and the call was repeated, so both answers mean that the message is safe.
+   */
   accept(message: NewMessage): Promise<'accepted' | 'exists'>;
   /** Remembers an idempotency key for a time: returns the queue id first stored under it, ours or an earlier one. */
   claimIdempotencyKey(key: string, queueId: string, ttlMs: number): Promise<string>;
@@ -106,6 +114,17 @@ export interface NoticeRequest {
   readonly traceparent?: string;
 }
 
+/** Another scheduler leads the shard: stop leading it. Thrown by every call that takes a lease, except the lease calls. */
+export class LeaseLostError extends Error {
+  readonly code = 'LEASE_LOST';
+  readonly shard: number;
+
+  constructor(shard: number) {
+    super(`another scheduler leads shard ${shard} now`);
+    this.shard = shard;
+  }
+}
+
 /** The scheduler's port. */
 export interface SchedulerPort {
   acquireLease(shard: number, holder: string, ttlMs: number): Promise<Lease | undefined>;
@@ -119,13 +138,16 @@ export interface SchedulerPort {
     count: number,
     nowMs: number,
   ): Promise<readonly ActiveMessage[]>;
-  /** Due time of the first deferred (or future-dated incoming) message, to set a timer by. */
+  /** Due time of the first deferred message, to set a timer by; what stands in incoming is always due. */
   nextDueMs(shard: number): Promise<number | undefined>;
   /** One page of what stands in active: for recovery after a change of leader. */
   activePage(lease: Lease, cursor: string): Promise<{ cursor: string; messages: readonly ActiveMessage[] }>;
   /** Entries after `after` ('0' for all unapplied), waiting up to `blockMs` for the first. */
   readInbox(shard: number, after: string, blockMs: number): Promise<readonly InboxEntry[]>;
-  /** Applies conclusions and removes inbox entries up to and including `through`, in one script. */
+  /**
+   * Applies conclusions and removes inbox entries up to and including `through`, in one script. A conclusion on a
+   * message that is not in active changes nothing; one that an operator put on hold meanwhile goes there instead.
+   */
   conclude(lease: Lease, conclusions: readonly Conclusion[], through: string | undefined): Promise<void>;
   /** Records outcomes that the scheduler itself decided (dead destination, no transport), as a worker would. */
   recordLocal(lease: Lease, result: RequestResult): Promise<void>;
@@ -134,8 +156,13 @@ export interface SchedulerPort {
   outstandingBatches(shard: number): Promise<readonly Batch[]>;
   /** Of these batch ids, those that BullMQ no longer holds as waiting or running: their worker vanished without a word. */
   vanishedBatches(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
-  /** Repeats interrupted copies of parts to other shards that are older than `ageMs`; returns how many. */
+  /**
+   * Repeats interrupted copies of parts to other shards that are older than `ageMs`, and settles with the home shards
+   * of retired parts; returns how many copies it repeated. For a timer of a minute or so.
+   */
   finishFanout(lease: Lease, ageMs: number): Promise<number>;
+  /** Removes content files older than `ageMs` (a day or so) that no message names; returns how many. */
+  sweepContent(ageMs: number): Promise<number>;
 }
 
 /** A batch in a worker's hands. */
@@ -181,8 +208,11 @@ export interface BouncePort {
     handle: (request: NoticeRequest) => Promise<void>,
   ): Promise<void>;
   noticeMaterial(request: NoticeRequest): Promise<NoticeMaterial | undefined>;
-  /** Removes the reported entries from the log (expiry: marks the recipients final) and tells the leader; repeatable. */
-  noticePosted(request: NoticeRequest, step: TimelineStep): Promise<void>;
+  /**
+   * Removes the entries of the `reported` recipients (those of the material) from the log (expiry: marks them final)
+   * and tells the leader; repeatable. An entry that came after the material was read stays for another notice.
+   */
+  noticePosted(request: NoticeRequest, step: TimelineStep, reported: readonly number[]): Promise<void>;
 }
 
 export type QueueName = 'incoming' | 'active' | 'deferred' | 'hold';
@@ -219,7 +249,6 @@ export type TimelineEntry =
       readonly kind: 'attempt';
       readonly batchId: string;
       readonly worker: string;
-      readonly envelope: Envelope;
       readonly batchedMs: number;
       readonly steps: readonly TimelineStep[];
       readonly outcomes: readonly Outcome[];
