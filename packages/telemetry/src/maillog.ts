@@ -14,7 +14,8 @@ export interface MaillogLine {
   readonly text: string;
 }
 
-const STATUS_WORD = { delivered: 'sent', deferred: 'deferred', bounced: 'bounced' } as const;
+/** Words of `status=`. */
+export const STATUS_WORD = { delivered: 'sent', deferred: 'deferred', bounced: 'bounced' } as const;
 
 /**
  * Lines of an event; none when Postfix has no such line. `daemon` names the process, for events that do not say.

@@ -4,6 +4,7 @@
  */
 import { delaysOf } from './delay.ts';
 import type { MailEvent } from './event.ts';
+import { STATUS_WORD } from './maillog.ts';
 
 export interface EventRecord {
   readonly level: 'info' | 'warn';
@@ -18,8 +19,13 @@ export function recordOf(event: MailEvent, daemon: string, resolutionLimit: numb
     case 'deferred':
     case 'bounced': {
       const { kind, times, ...fields } = event;
-      const record = { event: kind, ...fields, ...delaysOf(times, resolutionLimit) };
-      return { level: 'info', record, message: `${kind}: ${event.reason}` };
+      const record = {
+        event: kind,
+        ...fields,
+        status: STATUS_WORD[kind],
+        ...delaysOf(times, resolutionLimit),
+      };
+      return { level: 'info', record, message: event.reason };
     }
     case 'remark': {
       const { kind, warning, text, ...fields } = event;

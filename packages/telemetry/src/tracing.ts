@@ -1,14 +1,14 @@
 /**
  * OpenTelemetry traces, set up from the standard OTEL_* variables only. Without an exporter in the environment the
- * SDK is not even loaded (it would cost a third of a second at start), and the helpers below reach the API's
+ * SDK is not even loaded (it would cost a good part of the start-up time), and the helpers below reach the API's
  * no-op tracer. No automatic instrumentation: spans are made where a mail's life has a step.
  */
 import {
   type Attributes,
   type Context,
   context,
+  isSpanContextValid,
   type Link,
-  propagation,
   ROOT_CONTEXT,
   type Span,
   type SpanKind,
@@ -24,37 +24,51 @@ export interface Tracing {
 
 const OFF: Tracing = { enabled: false, shutdown: async () => {} };
 
-/** @param serviceName `mailfleet-<program>`, the resource's service.name unless OTEL_SERVICE_NAME is set */
+/** @param serviceName `mailfleet-<program>`, the resource's service.name unless the environment names one */
 export async function startTracing(serviceName: string): Promise<Tracing> {
   const { env } = process;
   if (!wanted(env)) return OFF;
-  // Traces are all we make: say so, or the SDK sets up metrics and logs that nothing fills.
-  env.OTEL_METRICS_EXPORTER ??= 'none';
-  env.OTEL_LOGS_EXPORTER ??= 'none';
-  env.OTEL_SERVICE_NAME ??= serviceName;
-  const { NodeSDK } = await import('@opentelemetry/sdk-node');
-  const sdk = new NodeSDK();
-  sdk.start();
+  const named =
+    isSet(env.OTEL_SERVICE_NAME) || /(?:^|,)\s*service\.name=/.test(env.OTEL_RESOURCE_ATTRIBUTES ?? '');
+  const { startNodeSdk } = await import('@opentelemetry/sdk-node');
+  const sdk = startNodeSdk({
+    logLevel: env.OTEL_LOG_LEVEL ?? 'warn',
+    ...(named ? {} : { resourceAttributes: { 'service.name': serviceName } }),
+    // Traces are all we make so far.
+    metricReaders: [],
+    logRecordProcessors: [],
+  });
   return { enabled: true, shutdown: () => sdk.shutdown() };
 }
 
 function wanted(env: NodeJS.ProcessEnv): boolean {
   if (env.OTEL_SDK_DISABLED?.toLowerCase() === 'true') return false;
-  const exporter = env.OTEL_TRACES_EXPORTER ?? '';
-  if (exporter !== '') return exporter !== 'none';
-  return (env.OTEL_EXPORTER_OTLP_ENDPOINT ?? env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? '') !== '';
+  if (isSet(env.OTEL_TRACES_EXPORTER)) return env.OTEL_TRACES_EXPORTER !== 'none';
+  return isSet(env.OTEL_EXPORTER_OTLP_ENDPOINT) || isSet(env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT);
 }
 
-/** The context that a W3C traceparent names; an empty one when there is none. */
+function isSet(value: string | undefined): value is string {
+  return value !== undefined && value !== '';
+}
+
+// A mail's trace context is stored with it, so it has one form whatever OTEL_PROPAGATORS says: W3C Trace Context
+// level 1, section 3.2. A later version may append fields; an unknown one is read as far as we know it.
+const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/;
+
+/** The context that a W3C traceparent names; an empty one when it is absent or malformed. */
 export function contextFrom(traceparent: string | undefined): Context {
-  return traceparent === undefined ? ROOT_CONTEXT : propagation.extract(ROOT_CONTEXT, { traceparent });
+  const [, traceId, spanId, flags] = TRACEPARENT.exec(traceparent ?? '') ?? [];
+  if (traceId === undefined || spanId === undefined || flags === undefined) return ROOT_CONTEXT;
+  const spanContext = { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & 1, isRemote: true };
+  return isSpanContextValid(spanContext) ? trace.setSpanContext(ROOT_CONTEXT, spanContext) : ROOT_CONTEXT;
 }
 
-/** W3C traceparent of a context's span; undefined when tracing is off. */
-export function traceparentOf(of: Context): string | undefined {
-  const carrier: { traceparent?: string } = {};
-  propagation.inject(of, carrier);
-  return carrier.traceparent;
+/** W3C traceparent of a span or of a context's span; undefined when there is none (tracing is off). */
+export function traceparentOf(of: Context | Span): string | undefined {
+  const spanContext = 'spanContext' in of ? of.spanContext() : trace.getSpanContext(of);
+  if (spanContext === undefined || !isSpanContextValid(spanContext)) return undefined;
+  const { traceId, spanId, traceFlags } = spanContext;
+  return `00-${traceId}-${spanId}-${(traceFlags & 1).toString(16).padStart(2, '0')}`;
 }
 
 /** A link to the span that a traceparent names; none when it names none. */
