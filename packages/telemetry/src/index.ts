@@ -4,7 +4,6 @@ export {
   createTelemetry,
   type EventSink,
   type Telemetry,
-  type TelemetryConfig,
   type TelemetryOptions,
 } from './telemetry.ts';
 export {

@@ -23,8 +23,6 @@ export interface LogOutput {
   write(line: string): void;
   /** Opens the file anew before the next write. */
   reopen(): void;
-  /** Writes what is left, blocking: for a process about to die. */
-  flushSync(): void;
   /** Resolves when all is written; later writes are not allowed. */
   close(): Promise<void>;
 }
@@ -69,6 +67,7 @@ class FileOutput implements LogOutput {
     this.#reopenDue = true;
   }
 
+  /** For a process about to die. */
   readonly flushSync = (): void => {
     const text = this.#take();
     if (text === '') return;

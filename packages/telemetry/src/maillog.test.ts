@@ -90,6 +90,11 @@ test.each<[string, MailEvent, ...string[]]>([
     'bounce 4QxZ1: sender non-delivery notification: 4QxZ2',
   ],
   [
+    'the postmaster notified',
+    { kind: 'notified', queueId: '4QxZ1', audience: 'postmaster', notice: 'delay', noticeQueueId: '4QxZ2' },
+    'bounce 4QxZ1: postmaster delay notification: 4QxZ2',
+  ],
+  [
     'a warning about a message',
     { kind: 'remark', program: 'smtp', queueId: '4QxZ1', warning: true, text: 'host said too much' },
     'smtp warning: 4QxZ1: host said too much',

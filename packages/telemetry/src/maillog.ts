@@ -41,7 +41,10 @@ export function maillogLines(
     case 'bounced':
       return line(event.program, deliveryText(event, resolutionLimit));
     case 'notified':
-      return line('bounce', `${event.queueId}: sender ${event.notice} notification: ${event.noticeQueueId}`);
+      return line(
+        'bounce',
+        `${event.queueId}: ${event.audience ?? 'sender'} ${event.notice} notification: ${event.noticeQueueId}`,
+      );
     case 'expired':
       return line(
         'qmgr',

@@ -2,9 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Config, makeConfig } from '@mailfleet/config';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { MailEvent } from './event.ts';
-import { createTelemetry, type TelemetryConfig } from './telemetry.ts';
+import { createTelemetry } from './telemetry.ts';
 
 let folder: string;
 
@@ -14,14 +15,8 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true }));
 
-function configured(logFormat: 'postfix' | 'json'): TelemetryConfig {
-  const strings = { syslog_name: 'postfix', maillog_file: join(folder, 'maillog'), log_format: logFormat };
-  function get(name: keyof typeof strings): string;
-  function get(name: 'delay_logging_resolution_limit'): number;
-  function get(name: keyof typeof strings | 'delay_logging_resolution_limit'): string | number {
-    return name === 'delay_logging_resolution_limit' ? 2 : strings[name];
-  }
-  return { get };
+function configured(logFormat: 'postfix' | 'json'): Config {
+  return makeConfig({ maillog_file: join(folder, 'maillog'), log_format: logFormat });
 }
 
 const maillog = (): string => readFileSync(join(folder, 'maillog'), 'utf8');

@@ -1,11 +1,13 @@
 /**
  * What a daemon gets to report with: `emit` for the steps of mails' lives, `log` for remarks about itself. Both end
- * in the same place, as Postfix-format lines or as JSON records (`log_format`), in the file `maillog_file` or on the
- * standard output. Neither call blocks or throws. Call `shutdown` last: it resolves when everything is written.
+ * in the same places, as `log_format` says: Postfix-format lines and JSON records go to the file `maillog_file`, or to
+ * the standard output when there is none; with `both`, lines go there and records to the standard output. Neither
+ * call blocks. Call `shutdown` last: it resolves when everything is written.
  */
+import type { Config } from '@mailfleet/config';
 import { type Logger, pino } from 'pino';
 import type { MailEvent } from './event.ts';
-import { openLogOutput } from './log-output.ts';
+import { type LogOutput, openLogOutput } from './log-output.ts';
 import { maillogLines } from './maillog.ts';
 import { makeMaillogFormat } from './maillog-format.ts';
 import { recordOf } from './record.ts';
@@ -21,14 +23,8 @@ export interface Telemetry {
   shutdown(): Promise<void>;
 }
 
-/** The parameters it reads; a Config has them. */
-export interface TelemetryConfig {
-  get(name: 'syslog_name' | 'maillog_file' | 'log_format'): string;
-  get(name: 'delay_logging_resolution_limit'): number;
-}
-
 export interface TelemetryOptions {
-  readonly config: TelemetryConfig;
+  readonly config: Config;
   /** Daemon name of the program tag, e.g. `qmgr`: `postfix/qmgr[123]`. */
   readonly program: string;
   /** More consumers of events: metrics, webhooks, tests. */
@@ -37,52 +33,66 @@ export interface TelemetryOptions {
 
 /** Throws a sentence when `maillog_file` cannot be opened. */
 export function createTelemetry(options: TelemetryOptions): Telemetry {
-  const { config, program, sinks = [] } = options;
-  const output = openLogOutput(config.get('maillog_file'));
-  const resolutionLimit = config.get('delay_logging_resolution_limit');
-  const syslogName = config.get('syslog_name');
-  const { log, sink } = config.get('log_format') === 'json' ? asJson() : asMaillog();
-  const allSinks = [sink, ...sinks];
+  const { config, program } = options;
+  const { lines, records } = openOutputs(config);
+  const outputs = new Set([lines, records].filter((output) => output !== undefined));
+  const reopen = (): void => {
+    for (const output of outputs) output.reopen();
+  };
   process.on('SIGHUP', reopen);
 
-  function asMaillog(): { log: Logger; sink: EventSink } {
-    const format = makeMaillogFormat({ syslogName });
-    const stream = {
-      write: (record: string) => output.write(format({ program, text: remarkOf(record) })),
-      flushSync: output.flushSync,
-    };
-    return {
-      log: pino({ base: null, timestamp: false }, stream),
-      sink: (event) => {
-        for (const line of maillogLines(event, program, resolutionLimit)) output.write(format(line));
-      },
-    };
+  const resolutionLimit = config.get('delay_logging_resolution_limit');
+  const syslogName = config.get('syslog_name');
+  const format = makeMaillogFormat({ syslogName });
+  const recordLog = pino(
+    { name: syslogName, timestamp: pino.stdTimeFunctions.isoTime },
+    { write: (record: string) => records?.write(record) },
+  );
+  const sinks: EventSink[] = [...(options.sinks ?? [])];
+  if (lines !== undefined) {
+    sinks.push((event) => {
+      for (const line of maillogLines(event, program, resolutionLimit)) lines.write(format(line));
+    });
+  }
+  if (records !== undefined) {
+    sinks.push((event) => {
+      const { level, record, message } = recordOf(event, program, resolutionLimit);
+      recordLog[level](record, message);
+    });
   }
 
-  function asJson(): { log: Logger; sink: EventSink } {
-    const stream = { write: (record: string) => output.write(record), flushSync: output.flushSync };
-    const json = pino({ name: syslogName, timestamp: pino.stdTimeFunctions.isoTime }, stream);
-    return {
-      log: json.child({ program }),
-      sink: (event) => {
-        const { level, record, message } = recordOf(event, program, resolutionLimit);
-        json[level](record, message);
+  const ownLog = pino(
+    { name: syslogName, timestamp: pino.stdTimeFunctions.isoTime },
+    {
+      write: (record: string) => {
+        records?.write(record);
+        lines?.write(format({ program, text: remarkOf(record) }));
       },
-    };
-  }
-
-  function reopen(): void {
-    output.reopen();
-  }
+    },
+  );
 
   return {
-    log,
+    log: ownLog.child({ program }),
     emit: (event) => {
-      for (const each of allSinks) each(event);
+      for (const sink of sinks) sink(event);
     },
     shutdown: async () => {
       process.off('SIGHUP', reopen);
-      await output.close();
+      await Promise.all([...outputs].map((output) => output.close()));
     },
   };
+}
+
+/** One output for both when both go to the same place: lines of two writers could mix in the middle. */
+function openOutputs(config: Config): { readonly lines?: LogOutput; readonly records?: LogOutput } {
+  const file = config.get('maillog_file');
+  const output = openLogOutput(file);
+  switch (config.get('log_format')) {
+    case 'json':
+      return { records: output };
+    case 'both':
+      return { lines: output, records: file === '' || file === '/dev/stdout' ? output : openLogOutput('') };
+    default:
+      return { lines: output };
+  }
 }
