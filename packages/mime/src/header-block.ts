@@ -87,20 +87,22 @@ export class HeaderBlock {
     const line = this.#partialLength === 0 ? rest : this.#joinPartial(rest);
     const first = this.#first;
     this.#first = false;
-    if (line.length === 2) return this.#endBlock(true);
-    if (this.#continuesHeader(line)) return this.#keep(line);
     const name = this.#startsHeader(line);
-    if (name !== undefined) {
+    if (line.length === 2) {
+      this.#endBlock(true);
+    } else if (this.#continuesHeader(line)) {
+      this.#keep(line);
+    } else if (name !== undefined) {
       this.#flush();
       this.#name = name.toLowerCase();
-      return this.#keep(withoutBlankBeforeColon(line, name));
-    }
-    if (first && /^>*From /.test(line.toString('latin1', 0, 100))) {
+      this.#keep(withoutBlankBeforeColon(line, name));
+    } else if (first && /^>*From /.test(line.toString('latin1', 0, 100))) {
       this.#name = 'x-mailbox-line';
-      return this.#keep(Buffer.concat([Buffer.from('X-Mailbox-Line: '), line]));
+      this.#keep(Buffer.concat([Buffer.from('X-Mailbox-Line: '), line]));
+    } else {
+      this.#endBlock(false);
+      this.#handler.body(line);
     }
-    this.#endBlock(false);
-    this.#handler.body(line);
   }
 
   #joinPartial(rest: Buffer): Buffer {
