@@ -14,16 +14,19 @@ const write = promisify(writeCallback);
 const GATHER_MS = 5;
 const ROTATION_CHECK_MS = 1000;
 const RETRY_MS = 500;
+/** A non-blocking pipe whose reader is behind. */
+const BUSY_MS = 10;
 /** While the disk is full lines wait in memory; beyond this the newest are dropped and counted. */
 const BACKLOG_BYTES = 16 * 1024 * 1024;
 const STDOUT = 1;
+const STDERR = 2;
 
 export interface LogOutput {
   /** Takes one whole line, newline included; never blocks. */
   write(line: string): void;
   /** Opens the file anew before the next write. */
   reopen(): void;
-  /** Resolves when all is written; later writes are not allowed. */
+  /** Resolves when all is written; a later line goes to the standard error. */
   close(): Promise<void>;
 }
 
@@ -35,7 +38,7 @@ export function openLogOutput(file: string): LogOutput {
 }
 
 class FileOutput implements LogOutput {
-  readonly #file: string | undefined;
+  #file: string | undefined;
   #fd: number;
   #lines: string[] = [];
   #backlogBytes = 0;
@@ -45,6 +48,7 @@ class FileOutput implements LogOutput {
   #reopenDue = false;
   #rotationCheckedMs = Date.now();
   #failing = false;
+  #closing = false;
 
   constructor(file: string | undefined) {
     this.#file = file;
@@ -80,11 +84,16 @@ class FileOutput implements LogOutput {
   };
 
   async close(): Promise<void> {
+    this.#closing = true;
     clearTimeout(this.#timer);
     this.#startDrain();
     await this.#draining;
     process.off('exit', this.flushSync);
-    if (this.#file !== undefined) closeSync(this.#fd);
+    if (this.#file === undefined) return;
+    closeSync(this.#fd);
+    // The number may soon mean another file; a straggler is better seen than written there.
+    this.#file = undefined;
+    this.#fd = STDERR;
   }
 
   readonly #startDrain = (): void => {
@@ -119,8 +128,11 @@ class FileOutput implements LogOutput {
     } catch (error) {
       // A reader that closed its end of the pipe never comes back: the lines have nowhere to go.
       if (codeOf(error) === 'EPIPE') return bytes.length - at;
-      if (codeOf(error) !== 'EAGAIN') this.#complain(error);
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      const busy = codeOf(error) === 'EAGAIN';
+      if (!busy) this.#complain(error);
+      // A full disk must not keep a process from ending.
+      if (!busy && this.#closing) return bytes.length - at;
+      await new Promise((resolve) => setTimeout(resolve, busy ? BUSY_MS : RETRY_MS));
       return 0;
     }
   }
