@@ -1,1 +1,1 @@
-export {};
+export { type Dashboard, type DashboardOptions, runDashboard } from './server.ts';
