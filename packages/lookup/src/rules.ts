@@ -1,0 +1,117 @@
+/**
+ * The engine of rule files (regexp, pcre, cidr): rules are tried in order, the first that matches gives the result, and
+ * `if` … `endif` blocks, which nest, are entered only when their condition holds. A rule with an error is skipped with a
+ * warning, as Postfix does; so is an `endif` without `if`.
+ */
+import { logicalLines } from '@mailfleet/config';
+import { bracedText, bracedWords } from './spec.ts';
+import { type BareTable, failedTable, found, lookupError, MISS } from './table.ts';
+import { watchFile } from './watched-file.ts';
+
+/** What a pattern found: the result text may refer to it. Undefined: no match. */
+export type Match = readonly (string | undefined)[];
+
+export interface Condition {
+  match(key: string): Match | undefined;
+}
+
+/** `result` is the text of a match; it may insert groups. */
+export type Rule =
+  | { readonly kind: 'rule'; readonly condition: Condition; result(match: Match): string }
+  | {
+      readonly kind: 'if';
+      readonly condition: Condition /** Index of the rule after its endif. */;
+      readonly end: number;
+    };
+
+export interface RuleSyntax {
+  /** Reads `pattern result`, or a pattern alone after `if`. A string is what is wrong. */
+  parse(text: string, afterIf: boolean): { condition: Condition; result(match: Match): string } | string;
+}
+
+interface Place {
+  readonly text: string;
+  readonly where: string;
+}
+
+export function openRuleTable(
+  type: string,
+  name: string,
+  syntax: RuleSyntax,
+  warn: (sentence: string) => void,
+  now: () => number,
+): BareTable {
+  if (name.trimStart().startsWith('{')) {
+    const words = bracedWords(name);
+    if (words === undefined || words.length === 0)
+      return failedTable(`${type}:${name} has no rules between its braces`);
+    const places = words.map((word, index) => ({
+      text: bracedText(word) ?? word,
+      where: `${type}: rule ${index + 1}`,
+    }));
+    const rules = compileRules(places, syntax, warn);
+    return { keys: 'pattern', find: (key) => search(rules, key) };
+  }
+  const file = watchFile(name, now, (text) => {
+    const { lines, orphans } = logicalLines(text);
+    for (const line of orphans)
+      warn(`${name}:${line}: this line begins with white space but continues nothing; it is ignored`);
+    const places = lines.map(({ text: logical, line }) => ({
+      text: logical.trimEnd(),
+      where: `${name}:${line}`,
+    }));
+    return { ok: true, value: compileRules(places, syntax, warn) };
+  });
+  return {
+    keys: 'pattern',
+    find: async (key) => {
+      const content = await file.read();
+      return content.ok ? search(content.value, key) : lookupError(content.reason);
+    },
+  };
+}
+
+function compileRules(
+  places: readonly Place[],
+  syntax: RuleSyntax,
+  warn: (sentence: string) => void,
+): Rule[] {
+  const rules: Rule[] = [];
+  const open: { index: number; condition: Condition; where: string }[] = [];
+  for (const { text, where } of places) {
+    if (/^endif\b/i.test(text)) {
+      const block = open.pop();
+      if (block === undefined) warn(`${where}: endif without if; it is ignored`);
+      else rules[block.index] = { kind: 'if', condition: block.condition, end: rules.length };
+      continue;
+    }
+    const afterIf = /^if\b\s*(.*)$/is.exec(text);
+    const parsed = syntax.parse(afterIf?.[1] ?? text, afterIf !== null);
+    if (typeof parsed === 'string') {
+      warn(`${where}: ${parsed}; the rule is ignored`);
+      // The block of a bad condition must not run unconditionally.
+      if (afterIf !== null) open.push({ index: rules.push(NEVER) - 1, condition: NEVER.condition, where });
+    } else if (afterIf === null) {
+      rules.push({ kind: 'rule', ...parsed });
+    } else {
+      const block = { kind: 'if', condition: parsed.condition, end: Number.POSITIVE_INFINITY } as const;
+      open.push({ index: rules.push(block) - 1, condition: parsed.condition, where });
+    }
+  }
+  for (const { where } of open) warn(`${where}: if without endif; the rules after it are part of its block`);
+  return rules;
+}
+
+const NEVER: Rule = { kind: 'if', condition: { match: () => undefined }, end: Number.POSITIVE_INFINITY };
+
+function search(rules: readonly Rule[], key: string) {
+  for (let index = 0; index < rules.length; ) {
+    const rule = rules[index];
+    if (rule === undefined) break;
+    const match = rule.condition.match(key);
+    if (rule.kind === 'if') index = match === undefined ? rule.end : index + 1;
+    else if (match !== undefined) return found(rule.result(match));
+    else index += 1;
+  }
+  return MISS;
+}
