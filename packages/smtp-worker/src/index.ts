@@ -1,1 +1,1 @@
-export {};
+export { runSmtpWorker, type SmtpWorkerOptions } from './run.ts';

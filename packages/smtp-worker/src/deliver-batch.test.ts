@@ -1,0 +1,196 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { makeConfig } from '@mailfleet/config';
+import type { Batch, DeliveryAgent, DeliveryRequest, Outcome, RequestResult } from '@mailfleet/smtp';
+import { createTelemetry, type MailEvent, type Telemetry } from '@mailfleet/telemetry';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type BatchDeliveryParts, deliverClaimed } from './deliver-batch.ts';
+
+const times = { arrivalMs: 1, activatedMs: 2, handedOffMs: 3, setUpMs: 4, doneMs: 5 };
+
+function request(queueId: string, recipients: number): DeliveryRequest {
+  return {
+    envelope: { queueId, sender: 'ben@example.com', sizeBytes: 10, arrivalMs: 1, createdMs: 1 },
+    recipients: Array.from({ length: recipients }, (_, index) => ({
+      index,
+      address: `r${index}@example.org`,
+    })),
+    contentShard: 0,
+    activatedMs: 2,
+  };
+}
+
+function batchOf(...requests: DeliveryRequest[]): Batch {
+  return {
+    id: 'b1',
+    shard: 0,
+    fence: 1,
+    transport: 'smtp',
+    protocol: 'smtp',
+    nexthop: 'example.org',
+    batchedMs: 3,
+    requests,
+  };
+}
+
+function resultOf({ envelope, recipients }: DeliveryRequest): RequestResult {
+  const outcomes = recipients.map(
+    ({ index, address }): Outcome => ({
+      recipient: index,
+      address,
+      kind: 'delivered',
+      status: '2.0.0',
+      reason: '250 2.0.0 Ok',
+      relay: 'mx[127.0.0.1]:25',
+      action: 'relayed',
+      times,
+    }),
+  );
+  return { queueId: envelope.queueId, outcomes, steps: [] };
+}
+
+/** Delivers each request at once, as the real agent walks a batch: content, mark, record, next. */
+const agent: DeliveryAgent = {
+  deliverBatch: async (batch, io) => {
+    const returned: string[] = [];
+    for (const each of batch.requests) {
+      if (io.signal.aborted) {
+        returned.push(each.envelope.queueId);
+        continue;
+      }
+      await io.content(each);
+      io.beforeDot(
+        each,
+        each.recipients.map(({ index }) => index),
+      );
+      await io.record(resultOf(each));
+    }
+    return { returned };
+  },
+};
+
+let folder: string;
+let telemetry: Telemetry;
+let events: MailEvent[];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'smtp-worker-'));
+  const config = makeConfig({ maillog_file: join(folder, 'maillog') });
+  events = [];
+  telemetry = createTelemetry({ config, program: 'smtp', sinks: [(event) => events.push(event)] });
+});
+
+afterEach(async () => {
+  await telemetry.shutdown();
+  rmSync(folder, { recursive: true });
+});
+
+/** A queue that is one function per port; those not given do the least. */
+function partsWith(queue: Partial<BatchDeliveryParts['queue']>): BatchDeliveryParts {
+  return {
+    agent,
+    inlineLimitBytes: 1000,
+    telemetry,
+    queue: {
+      content: async () => Buffer.from('x'),
+      openRecipients: async () => ({ open: [], inDoubt: false }),
+      markInDoubt: () => {},
+      record: async () => ({ duplicates: 0 }),
+      ...queue,
+    },
+  };
+}
+
+function claim(batch: Batch, handedOutBefore = 0): Parameters<typeof deliverClaimed>[0] {
+  return { batch, handedOutBefore, signal: new AbortController().signal };
+}
+
+test('delivery goes on while a result is being recorded, and the batch ends when all are', async () => {
+  const pending: (() => void)[] = [];
+  const parts = partsWith({
+    record: () => new Promise((resolve) => pending.push(() => resolve({ duplicates: 0 }))),
+  });
+  let ended = false;
+  const delivered = deliverClaimed(claim(batchOf(request('Q1', 1), request('Q2', 2))), parts).then(
+    (result) => {
+      ended = true;
+      return result;
+    },
+  );
+  await vi.waitFor(() => expect(pending).toHaveLength(2), { interval: 1 });
+  expect([ended, events]).toEqual([false, []]);
+  for (const resolve of pending) resolve();
+  expect(await delivered).toEqual({ returned: [] });
+  expect(events.map((event) => event.kind === 'delivered' && `${event.queueId} ${event.to}`)).toEqual([
+    'Q1 r0@example.org',
+    'Q2 r0@example.org',
+    'Q2 r1@example.org',
+  ]);
+});
+
+test('when a result cannot be recorded, the rest is not delivered and the batch fails', async () => {
+  const contents: string[] = [];
+  const parts = partsWith({
+    record: async () => {
+      throw new Error('Redis is gone');
+    },
+    markInDoubt: (_batch, queueId) => contents.push(queueId),
+  });
+  const batch = batchOf(...Array.from({ length: 50 }, (_, i) => request(`Q${i}`, 1)));
+  await expect(deliverClaimed(claim(batch), parts)).rejects.toThrow('Redis is gone');
+  expect(contents.length).toBeLessThan(3);
+  expect(events).toEqual([]);
+});
+
+test('a batch that comes again is delivered without what is final, and says what is in doubt', async () => {
+  const recorded: RequestResult[] = [];
+  const parts = partsWith({
+    openRecipients: async (_batch, { envelope }) =>
+      ({ Q1: { open: [], inDoubt: false }, Q2: { open: [1], inDoubt: true } })[envelope.queueId] ?? {
+        open: [0],
+        inDoubt: false,
+      },
+    record: async (_batch, result) => {
+      recorded.push(result);
+      return { duplicates: 0 };
+    },
+  });
+  await deliverClaimed(claim(batchOf(request('Q1', 1), request('Q2', 2), request('Q3', 1)), 1), parts);
+  expect(
+    recorded.map(({ queueId, outcomes }) => [queueId, outcomes.map(({ recipient }) => recipient)]),
+  ).toEqual([
+    ['Q2', [1]],
+    ['Q3', [0]],
+  ]);
+  expect(events.map(({ kind }) => kind)).toEqual(['in-doubt', 'delivered', 'delivered']);
+  expect(events[0]).toMatchObject({ queueId: 'Q2', batchId: 'b1' });
+});
+
+test('what another worker recorded first is not reported again', async () => {
+  const parts = partsWith({
+    record: async (_batch, { outcomes }) => ({ duplicates: outcomes.length }),
+  });
+  await deliverClaimed(claim(batchOf(request('Q1', 2))), parts);
+  expect(events).toEqual([]);
+});
+
+test('missing content is a loud error that says where to look', async () => {
+  const parts = partsWith({ content: async () => undefined });
+  await deliverClaimed(claim(batchOf(request('Q1', 1))), parts);
+  await vi.waitFor(
+    () =>
+      expect(readFileSync(join(folder, 'maillog'), 'utf8')).toContain(
+        'error: Q1: content is missing from shard 0: look for a Redis that evicts keys',
+      ),
+    { interval: 5 },
+  );
+});
+
+test('once the claim is aborted, the rest goes back untried', async () => {
+  const drain = new AbortController();
+  const parts = partsWith({ markInDoubt: () => drain.abort() });
+  const batch = batchOf(request('Q1', 1), request('Q2', 1), request('Q3', 1));
+  const { returned } = await deliverClaimed({ batch, handedOutBefore: 0, signal: drain.signal }, parts);
+  expect(returned).toEqual(['Q2', 'Q3']);
+});

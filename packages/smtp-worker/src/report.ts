@@ -1,0 +1,64 @@
+/** What one request's result tells the outside: an event for each recipient, and one span in the message's trace. */
+import type { Batch, DeliveryRequest, Outcome, RequestResult } from '@mailfleet/smtp';
+import { contextFrom, linksTo, type MailEvent, tracer } from '@mailfleet/telemetry';
+import { type Attributes, SpanKind, SpanStatusCode } from '@opentelemetry/api';
+
+/** The delivery record of one recipient. `protocol` names the program in the log: smtp or lmtp. */
+export function outcomeEvent(batch: Batch, request: DeliveryRequest, outcome: Outcome): MailEvent {
+  const original = request.recipients.find(({ index }) => index === outcome.recipient)?.originalAddress;
+  return {
+    kind: outcome.kind,
+    queueId: request.envelope.queueId,
+    program: batch.protocol,
+    to: outcome.address,
+    ...(original === undefined ? {} : { origTo: original }),
+    relay: outcome.relay,
+    ...(outcome.connectionUse === undefined ? {} : { connUse: outcome.connectionUse }),
+    times: outcome.times,
+    dsn: outcome.status,
+    reason: outcome.reason,
+    ...(outcome.tls === undefined ? {} : { tls: outcome.tls }),
+  };
+}
+
+/**
+ * Makes the span `deliver <transport>` after the fact, from the times in the result: nothing has to be carried through
+ * the delivery, and with tracing off this costs one call. It is a child of the message's span, linked to the batch's.
+ */
+export function traceDelivery(batch: Batch, request: DeliveryRequest, result: RequestResult): void {
+  const { outcomes, steps } = result;
+  const startMs = Math.min(
+    ...steps.map(({ atMs }) => atMs),
+    ...outcomes.map(({ times }) => times.handedOffMs),
+  );
+  const { traceparent } = request.envelope;
+  const span = tracer().startSpan(
+    `deliver ${batch.transport}`,
+    { kind: SpanKind.CLIENT, startTime: startMs },
+    contextFrom(traceparent),
+  );
+  if (!span.isRecording()) return;
+  span.addLinks(linksTo(batch.traceparent));
+  span.setAttributes({
+    'mailfleet.queue_id': result.queueId,
+    'mailfleet.batch_id': batch.id,
+    'mailfleet.transport': batch.transport,
+    'mailfleet.nexthop': batch.nexthop,
+    'mailfleet.recipients': outcomes.length,
+    ...worstOf(outcomes),
+  });
+  for (const { atMs, step, detail } of steps)
+    span.addEvent(step, detail === undefined ? {} : { detail }, atMs);
+  const failed = outcomes.find(({ kind }) => kind !== 'delivered');
+  if (failed !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message: failed.reason });
+  span.end(Math.max(startMs, ...outcomes.map(({ times }) => times.doneMs)));
+}
+
+const SEVERITY = ['delivered', 'deferred', 'bounced'] as const;
+
+/** Attributes of the outcome that matters most to whoever looks at the trace. */
+function worstOf(outcomes: readonly Outcome[]): Attributes {
+  const [worst] = outcomes.toSorted((a, b) => SEVERITY.indexOf(b.kind) - SEVERITY.indexOf(a.kind));
+  if (worst === undefined) return {};
+  return { 'mailfleet.relay': worst.relay, 'mailfleet.dsn': worst.status, 'mailfleet.status': worst.kind };
+}

@@ -1,0 +1,60 @@
+/**
+ * The delivery worker, smtp(8) and lmtp(8) of the fleet: claims batches, up to `smtp_worker_sessions` at a time, and
+ * delivers each over one session. It owns nothing but its sockets: kill it, and its batches go to another worker
+ * within `batch_lease_time`. When `signal` aborts it finishes the transactions in flight and gives the rest back.
+ */
+import type { Config } from '@mailfleet/config';
+import type { WorkerPort } from '@mailfleet/queue';
+import { createResolver } from '@mailfleet/routing';
+import { createDeliveryAgent, type DeliveryAgent, type Protocol } from '@mailfleet/smtp';
+import type { Telemetry } from '@mailfleet/telemetry';
+import { deliverClaimed } from './deliver-batch.ts';
+
+export interface SmtpWorkerOptions {
+  readonly config: Config;
+  readonly queue: WorkerPort;
+  readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
+  /** Unique per process; shown in timelines. */
+  readonly name: string;
+  readonly signal: AbortSignal;
+}
+
+/** Resolves when `signal` aborted and all batches came home; rejects when the queue is lost. */
+export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
+  const { config, queue, telemetry, name, signal } = options;
+  const inlineLimitBytes = config.get('content_inline_limit');
+  const agentFor = makeAgents(config, telemetry);
+  await queue.work({ sessions: config.get('smtp_worker_sessions'), signal, name }, (claimed) => {
+    const { transport, protocol } = claimed.batch;
+    return deliverClaimed(claimed, {
+      queue,
+      agent: agentFor(transport, protocol),
+      telemetry,
+      inlineLimitBytes,
+    });
+  });
+}
+
+/** One agent per (transport, protocol), made when its first batch comes; all share the resolver's cache. */
+function makeAgents(
+  config: Config,
+  telemetry: Pick<Telemetry, 'emit'>,
+): (transport: string, protocol: Protocol) => DeliveryAgent {
+  const resolver = createResolver({ servers: config.get('dns_servers') });
+  const agents = new Map<string, DeliveryAgent>();
+  return (transport, protocol) => {
+    const key = `${protocol} ${transport}`;
+    let agent = agents.get(key);
+    if (agent === undefined) {
+      agent = createDeliveryAgent({
+        config,
+        transport,
+        protocol,
+        resolver,
+        log: (event) => telemetry.emit(event),
+      });
+      agents.set(key, agent);
+    }
+    return agent;
+  };
+}
