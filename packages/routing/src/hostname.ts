@@ -40,11 +40,11 @@ export function normalizeAddress(address: string): string {
 }
 
 /**
- * The A-label form of a name, lower case; ASCII names pass unchanged but for case. Undefined when a non-ASCII name
- * has no valid ASCII form.
+ * The form of a name that goes into DNS: A-labels in place of non-ASCII labels. An ASCII name passes unchanged, whether
+ * valid or not; undefined when a non-ASCII name has no ASCII form.
  */
 export function toALabel(name: string): string | undefined {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range is meant
-  if (/^[\x00-\x7f]*$/.test(name)) return name.toLowerCase();
+  if (/^[\x00-\x7f]*$/.test(name)) return name;
   return toASCII(name, { checkBidi: true, checkJoiners: true, verifyDNSLength: true }) ?? undefined;
 }

@@ -1,0 +1,93 @@
+/**
+ * The resolver that a process makes once and shares: name servers from `dns_servers` or resolv.conf(5), cache, lookups.
+ *
+ * Trust: the servers are taken to be the operator's own; the AD bit of their answers is believed (RFC 4035 section 4.9.3), so a
+ * DANE set-up needs a validating resolver reached over a safe path, as with Postfix.
+ */
+import { readFileSync } from 'node:fs';
+import { type Ask, withDnsCache } from './dns-cache.ts';
+import { exchange, type NameServer } from './dns-exchange.ts';
+import { type LookupResult, lookupRecords } from './dns-lookup.ts';
+import type { LookupType } from './dns-message.ts';
+
+const DEFAULT_TIMEOUT_MS = 5000;
+const DEFAULT_ATTEMPTS = 2;
+const DEFAULT_CACHE_SIZE = 10_000;
+const DNS_PORT = 53;
+/** As in resolv.conf(5): more are ignored. */
+const MOST_SYSTEM_SERVERS = 3;
+
+export interface Resolver {
+  /** Never throws and always ends; see LookupResult for the classes of failure. */
+  lookup<T extends LookupType>(name: string, type: T): Promise<LookupResult<T>>;
+}
+
+export interface ResolverOptions {
+  /** `address`, `address:port` or `[address]:port`. Absent or empty: resolv.conf(5). */
+  readonly servers?: readonly string[];
+  /** Time limit of one attempt; default 5000, or as resolv.conf says. */
+  readonly timeoutMs?: number;
+  /** Rounds over the servers; default 2, or as resolv.conf says. */
+  readonly attempts?: number;
+  /** Most answers kept. */
+  readonly cacheSize?: number;
+  readonly now?: () => number;
+  readonly resolvConf?: string;
+}
+
+export function createResolver(options: ResolverOptions = {}): Resolver {
+  const own = options.servers !== undefined && options.servers.length > 0;
+  const system = own ? undefined : parseResolvConf(readOptional(options.resolvConf ?? '/etc/resolv.conf'));
+  const exchangeOptions = {
+    servers: system?.servers ?? (options.servers ?? []).map(parseNameServer),
+    timeoutMs: options.timeoutMs ?? system?.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    attempts: options.attempts ?? system?.attempts ?? DEFAULT_ATTEMPTS,
+  };
+  const ask: Ask = withDnsCache((question) => exchange(question, exchangeOptions), {
+    size: options.cacheSize ?? DEFAULT_CACHE_SIZE,
+    now: options.now ?? (() => performance.now()),
+  });
+  return { lookup: (name, type) => lookupRecords(ask, name, type) };
+}
+
+/** `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1`, `[2001:db8::1]:5353`. */
+export function parseNameServer(text: string): NameServer {
+  const bracketed = /^\[(.*)\](?::(\d+))?$/.exec(text);
+  const plain = /^([^:]+)(?::(\d+))?$/.exec(text);
+  const match = bracketed ?? plain;
+  return { host: match?.[1] ?? text, port: match?.[2] === undefined ? DNS_PORT : Number(match[2]) };
+}
+
+interface SystemResolver {
+  readonly servers: readonly NameServer[];
+  readonly timeoutMs: number;
+  readonly attempts: number;
+}
+
+/** What this package uses of resolv.conf(5). Search lists are left out: mail domains are full names. */
+export function parseResolvConf(text: string): SystemResolver {
+  const servers: NameServer[] = [];
+  let timeoutMs = DEFAULT_TIMEOUT_MS;
+  let attempts = DEFAULT_ATTEMPTS;
+  for (const line of text.split('\n')) {
+    const [keyword, ...words] = line.trim().split(/\s+/);
+    if (keyword === 'nameserver' && words[0] !== undefined) servers.push({ host: words[0], port: DNS_PORT });
+    if (keyword !== 'options') continue;
+    for (const word of words) {
+      const option = /^(timeout|attempts):(\d+)$/.exec(word);
+      if (option?.[1] === 'timeout') timeoutMs = Math.max(1, Number(option[2])) * 1000;
+      if (option?.[1] === 'attempts') attempts = Math.max(1, Number(option[2]));
+    }
+  }
+  const used = servers.length > 0 ? servers : [{ host: '127.0.0.1', port: DNS_PORT }];
+  return { servers: used.slice(0, MOST_SYSTEM_SERVERS), timeoutMs, attempts };
+}
+
+function readOptional(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    // A system without the file has a name server on this host, or none: resolv.conf(5).
+    return '';
+  }
+}
