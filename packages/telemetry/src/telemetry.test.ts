@@ -16,7 +16,11 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 function configured(logFormat: 'postfix' | 'json'): Config {
-  return makeConfig({ maillog_file: join(folder, 'maillog'), log_format: logFormat });
+  return makeConfig({
+    maillog_file: join(folder, 'maillog'),
+    log_format: logFormat,
+    myhostname: 'mx.example.com',
+  });
 }
 
 const maillog = (): string => readFileSync(join(folder, 'maillog'), 'utf8');
@@ -81,6 +85,7 @@ test('remarks of the daemon are one line each, errors included', async () => {
   telemetry.log.error(new Error('the queue is gone'));
   telemetry.log.debug('not shown');
   await telemetry.shutdown();
+  expect(maillog()).toMatch(/^[A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d mx postfix\/qmgr\[\d+\]: started\n/);
   expect(maillog().replace(/^.*?: /gm, '')).toBe(
     'started\nwarning: 4QxZ1: cannot record: connection lost?at once\nerror: the queue is gone\n',
   );

@@ -43,7 +43,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
 
   const resolutionLimit = config.get('delay_logging_resolution_limit');
   const syslogName = config.get('syslog_name');
-  const format = makeMaillogFormat({ syslogName });
+  const format = makeMaillogFormat({ syslogName, host: config.get('myhostname') });
   const recordLog = pino(
     { name: syslogName, timestamp: pino.stdTimeFunctions.isoTime },
     { write: (record: string) => records?.write(record) },
