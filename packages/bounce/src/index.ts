@@ -1,1 +1,1 @@
-export {};
+export { type BounceOptions, runBounce } from './daemon.ts';

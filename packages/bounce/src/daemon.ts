@@ -1,0 +1,45 @@
+/**
+ * The bounce daemon: takes requests for notices as they come and fulfils them, several processes side by side.
+ *
+ * It keeps nothing: a request whose process dies or whose posting fails is handed out again by the queue.
+ */
+import type { Config } from '@mailfleet/config';
+import type { BouncePort, IntakePort } from '@mailfleet/queue';
+import { contextFrom, type Telemetry, traceparentOf, withSpan } from '@mailfleet/telemetry';
+import { notify, type RouteNotice } from './notify.ts';
+import { noticeSettings } from './settings.ts';
+
+export interface BounceOptions {
+  readonly config: Config;
+  readonly queue: BouncePort & IntakePort;
+  readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
+  /** Unique name of the process. */
+  readonly name: string;
+  /** Aborts when the daemon must drain: notices in hand are finished. */
+  readonly signal: AbortSignal;
+  readonly route: RouteNotice;
+  readonly now?: () => number;
+}
+
+/** Resolves when it has drained after the signal; rejects when the queue is lost. */
+export async function runBounce(options: BounceOptions): Promise<void> {
+  const { config, queue, telemetry, name, signal, route, now = Date.now } = options;
+  const notifier = { settings: noticeSettings(config), queue, route, telemetry, now };
+  await queue.workNotices({ signal, name }, async (request) => {
+    const spanOptions = {
+      parent: contextFrom(request.traceparent),
+      attributes: { 'mailfleet.queue_id': request.queueId, 'mailfleet.notice': request.notice },
+    };
+    await withSpan('notify', spanOptions, async (_span, spanContext) => {
+      try {
+        await notify(notifier, request, traceparentOf(spanContext) ?? request.traceparent);
+      } catch (error) {
+        telemetry.log.warn(
+          { err: error },
+          `${request.queueId}: the ${request.notice} notice could not be posted and will be tried again`,
+        );
+        throw error;
+      }
+    });
+  });
+}

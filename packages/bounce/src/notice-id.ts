@@ -1,0 +1,25 @@
+/**
+ * Queue ids of notices. They follow from what the notice is about, so that a request that runs twice (the process
+ * died between posting the notice and saying so) makes the same id, and the queue answers that it has it.
+ */
+import { createHash } from 'node:crypto';
+import type { NoticeRequest } from '@mailfleet/queue';
+
+/** Digits of a long queue id's tail: no vowels, and no z, which stands before the tail. */
+const digits = '0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxy';
+const tailLength = 10;
+
+/**
+ * The id has the shape of a long queue id and starts with the time of the original, beside which it then sorts. Its
+ * tail is longer than that of an ordinary one: the two cannot meet.
+ */
+export function noticeQueueId(request: NoticeRequest, audience: 'sender' | 'postmaster'): string {
+  const identity = [request.queueId, request.shard, request.pass, request.notice, audience].join('/');
+  let rest = createHash('sha256').update(identity).digest().readBigUInt64BE();
+  let tail = '';
+  while (tail.length < tailLength) {
+    tail += digits[Number(rest % BigInt(digits.length))];
+    rest /= BigInt(digits.length);
+  }
+  return `${request.queueId.slice(0, 10)}z${tail}`;
+}

@@ -1,0 +1,174 @@
+/**
+ * Fulfils one request for a notice: material from the queue, notices into the queue as new mail, and word to the
+ * leader that it is done.
+ *
+ * Nothing is lost when it fails half-way: the request is run again, and a notice that was posted before is found
+ * under its derived queue id. The notice for the sender must be posted; a postmaster copy that cannot be is only
+ * warned about, as bounce(8) does.
+ */
+import type { BouncePort, IntakePort, NoticeMaterial, NoticeRequest } from '@mailfleet/queue';
+import type { Envelope } from '@mailfleet/smtp';
+import type { Telemetry } from '@mailfleet/telemetry';
+import { noticeQueueId } from './notice-id.ts';
+import { type Original, openOriginal } from './original.ts';
+import { type PlannedNotice, planNotices } from './plan.ts';
+import { writeReport } from './report.ts';
+import type { NoticeSettings } from './settings.ts';
+import { builtinTemplate } from './template.ts';
+
+/** Where a notice goes; throws when that cannot be told now. */
+export type RouteNotice = (
+  recipient: string,
+  sender: string,
+) => Promise<{ readonly transport: string; readonly nexthop: string; readonly address: string }>;
+
+export interface Notifier {
+  readonly settings: NoticeSettings;
+  readonly queue: Pick<BouncePort, 'noticeMaterial' | 'noticePosted'> &
+    Pick<IntakePort, 'spoolContent' | 'accept'>;
+  readonly route: RouteNotice;
+  readonly telemetry: Pick<Telemetry, 'emit'>;
+  readonly now: () => number;
+}
+
+/** How long the queue knows a notice after it left: beyond any delay between posting it and saying so. */
+const rememberMs = 86_400_000;
+
+const kinds = {
+  failure: 'non-delivery',
+  expiry: 'non-delivery',
+  delay: 'delay',
+  success: 'delivery status',
+} as const;
+
+/** @param traceparent trace that the notice, as new mail, belongs to */
+export async function notify(
+  notifier: Notifier,
+  request: NoticeRequest,
+  traceparent: string | undefined,
+): Promise<void> {
+  const { queue } = notifier;
+  const material = await queue.noticeMaterial(request);
+  if (material === undefined) {
+    await conclude(notifier, request, 'the message is gone', []);
+    return;
+  }
+  const reported = material.entries.map(({ recipient }) => recipient.index);
+  const plan = planNotices(request.notice, material, notifier.settings);
+  if (plan.kind === 'cancelled') {
+    await release(material.content);
+    if (plan.warning) {
+      warn(notifier, request, plan.reason);
+    }
+    await conclude(notifier, request, `no ${kinds[request.notice]} notification: ${plan.reason}`, reported);
+    return;
+  }
+  const original = material.content === undefined ? undefined : await openOriginal(material.content);
+  try {
+    const posted: string[] = [];
+    for (const notice of plan.notices) {
+      const text = await post(notifier, request, {
+        notice,
+        envelope: material.envelope,
+        original,
+        traceparent,
+      });
+      posted.push(...(text === undefined ? [] : [text]));
+    }
+    await conclude(notifier, request, posted.join(', '), reported);
+  } finally {
+    await original?.discard();
+  }
+}
+
+interface Posting {
+  readonly notice: PlannedNotice;
+  readonly envelope: Envelope;
+  readonly original: Original | undefined;
+  readonly traceparent: string | undefined;
+}
+
+/** What was posted, in words; undefined when it was a copy that could not be. */
+async function post(
+  notifier: Notifier,
+  request: NoticeRequest,
+  posting: Posting,
+): Promise<string | undefined> {
+  const { audience, copy } = posting.notice;
+  const queueId = noticeQueueId(request, audience);
+  try {
+    await submit(notifier, queueId, posting);
+  } catch (error) {
+    if (!copy) {
+      throw error;
+    }
+    const cause = error instanceof Error ? error.message : String(error);
+    warn(notifier, request, `the postmaster copy could not be queued: ${cause}`);
+    return undefined;
+  }
+  const notice = kinds[request.notice];
+  notifier.telemetry.emit({
+    kind: 'notified',
+    queueId: request.queueId,
+    audience,
+    notice,
+    noticeQueueId: queueId,
+  });
+  return `${audience} ${notice} notification: ${queueId}`;
+}
+
+async function submit(
+  { now, queue, route, settings }: Notifier,
+  queueId: string,
+  { notice, envelope, original, traceparent }: Posting,
+): Promise<void> {
+  const routed = await route(notice.recipient, notice.sender);
+  const nowMs = now();
+  const report = writeReport({
+    queueId,
+    nowMs,
+    notice,
+    template: builtinTemplate(notice.template, settings),
+    envelope,
+    original,
+    settings,
+  });
+  const content = await queue.spoolContent(report.bytes);
+  // 'exists' means that an earlier run posted it: as good as accepted.
+  await queue.accept({
+    envelope: {
+      queueId,
+      sender: notice.sender,
+      sizeBytes: content.kind === 'inline' ? content.bytes.length : content.sizeBytes,
+      ...(report.encoding === undefined ? {} : { encoding: report.encoding }),
+      ...(envelope.smtputf8 === true ? { smtputf8: true } : {}),
+      arrivalMs: nowMs,
+      createdMs: nowMs,
+      messageId: report.messageId,
+      ...(traceparent === undefined ? {} : { traceparent }),
+    },
+    recipients: [{ index: 0, address: routed.address, transport: routed.transport, nexthop: routed.nexthop }],
+    content,
+    rememberMs,
+  });
+}
+
+async function conclude(
+  { now, queue }: Notifier,
+  request: NoticeRequest,
+  detail: string,
+  reported: readonly number[],
+): Promise<void> {
+  await queue.noticePosted(request, { atMs: now(), step: 'notified', detail }, reported);
+}
+
+/** Lets go of content that nobody will read. */
+async function release(content: NoticeMaterial['content']): Promise<void> {
+  if (content !== undefined && !Buffer.isBuffer(content)) {
+    await content[Symbol.asyncIterator]().return?.();
+  }
+}
+
+function warn({ telemetry }: Notifier, { queueId }: NoticeRequest, text: string): void {
+  telemetry.emit({ kind: 'remark', program: 'bounce', queueId, warning: true, text });
+}

@@ -1,0 +1,195 @@
+/**
+ * The notice itself: a complete message, multipart/report with a text for people, the delivery status for programs
+ * and the original or its headers (RFC 3462, RFC 3464; RFC 6533 for SMTPUTF8 mail; RFC 3834 for Auto-Submitted).
+ *
+ * Pure: facts in, bytes out. The original's content is passed through as it comes, never gathered, so a notice costs
+ * the same memory whatever it quotes. The original is quoted whole or by its headers, never cut.
+ */
+import { dateDigits, mailDate, receivedHeader } from '@mailfleet/mime';
+import type { Envelope } from '@mailfleet/smtp';
+import { printable } from '@mailfleet/telemetry';
+import { deliveryStatus, originalAddress, shownSender } from './delivery-status.ts';
+import { headerValue, type Original } from './original.ts';
+import type { NoticeEntry, PlannedNotice } from './plan.ts';
+import type { NoticeSettings } from './settings.ts';
+import type { NoticeTemplate } from './template.ts';
+import { fold, hasNonAscii, shownAddress } from './text.ts';
+
+export interface ReportInput {
+  /** Queue id of the notice, for its Received and Message-ID. */
+  readonly queueId: string;
+  /** When the notice is made. */
+  readonly nowMs: number;
+  readonly notice: PlannedNotice;
+  readonly template: NoticeTemplate;
+  /** Envelope of the message that the notice is about. */
+  readonly envelope: Envelope;
+  /** Undefined: its content is gone. */
+  readonly original: Original | undefined;
+  readonly settings: NoticeSettings;
+}
+
+export interface Report {
+  readonly messageId: string;
+  readonly encoding: '7bit' | '8bit' | undefined;
+  readonly bytes: AsyncIterable<Uint8Array>;
+}
+
+export function writeReport(input: ReportInput): Report {
+  const { envelope, notice, original, settings } = input;
+  const encoding = encodingOf(input);
+  const messageId = `<${dateDigits(input.nowMs)}.${input.queueId}@${settings.myhostname}>`;
+  // 70 characters are what RFC 2046 section 5.1.1 allows.
+  const boundary = `${envelope.queueId}.${Math.floor(input.nowMs / 1000)}/${settings.myhostname}`.slice(
+    0,
+    70,
+  );
+  const full = notice.full && envelope.sizeBytes <= settings.bounceSizeLimit;
+
+  const head = [
+    ...headerLines(input, messageId, boundary, encoding),
+    '',
+    'This is a message in several parts, in MIME format.',
+    '',
+    ...textPart(input, boundary, encoding),
+    ...statusPart(input, boundary),
+    ...originalPartHeader(input, boundary, encoding, full),
+    `Return-Path: <${shownAddress(shownSender(envelope, settings))}>`,
+  ];
+  async function* bytes(): AsyncGenerator<Uint8Array> {
+    yield lines(head);
+    let last = 0x0a;
+    if (original === undefined) {
+      yield lines(['', 'The original message is not available.']);
+    } else {
+      for await (const chunk of full ? original.content() : [original.headers]) {
+        last = chunk.at(-1) ?? last;
+        yield chunk;
+      }
+    }
+    yield Buffer.from(`${last === 0x0a ? '' : '\r\n'}\r\n--${boundary}--\r\n`);
+  }
+  return { messageId, encoding, bytes: bytes() };
+}
+
+function headerLines(
+  { envelope, notice, nowMs, original, queueId, settings, template }: ReportInput,
+  messageId: string,
+  boundary: string,
+  encoding: Report['encoding'],
+): string[] {
+  const from = `MAILER-DAEMON@${settings.myorigin}`;
+  const subject = notice.copy ? (template.postmasterSubject ?? template.subject) : template.subject;
+  const headers = [
+    receivedHeader({ by: settings.myhostname, software: settings.mailName, queueId, timeMs: nowMs })
+      .toString()
+      .trimEnd(),
+    `Date: ${mailDate(nowMs)}`,
+    settings.headerFromFormat === 'obsolete'
+      ? `From: ${from} (${template.fromName})`
+      : `From: ${template.fromName} <${from}>`,
+    `Subject: ${subject}`,
+    `To: ${shownAddress(notice.recipient)}`,
+  ];
+  const originalId = printable(
+    envelope.messageId ?? (original && headerValue(original.headers, 'message-id')) ?? '',
+  );
+  if (settings.threaded && originalId !== '') {
+    headers.push(`References: ${originalId}`, `In-Reply-To: ${originalId}`);
+  }
+  // RFC 8689 section 4.1: what asked for delivery without TLS also wants its notice so.
+  if (original !== undefined && headerValue(original.headers, 'tls-required')?.toLowerCase() === 'no') {
+    headers.push('TLS-Required: no');
+  }
+  const automatic =
+    notice.audience === 'postmaster' && notice.template !== 'success' ? 'generated' : 'replied';
+  headers.push(
+    `Auto-Submitted: auto-${automatic}`,
+    'MIME-Version: 1.0',
+    'Content-Type: multipart/report; report-type=delivery-status;',
+    `\tboundary="${boundary}"`,
+  );
+  headers.push(...transferEncoding(encoding), `Message-ID: ${messageId}`);
+  return headers;
+}
+
+function textPart(
+  { notice, template }: ReportInput,
+  boundary: string,
+  encoding: Report['encoding'],
+): string[] {
+  const charset =
+    template.charset.toLowerCase() !== 'us-ascii'
+      ? template.charset
+      : encoding === '8bit'
+        ? 'utf-8'
+        : 'us-ascii';
+  return [
+    `--${boundary}`,
+    'Content-Description: Notification',
+    `Content-Type: text/plain; charset=${charset}`,
+    ...transferEncoding(encoding === '8bit' ? encoding : undefined),
+    '',
+    ...(notice.copy ? [] : template.lines),
+    ...notice.entries.flatMap((entry) => ['', ...paragraph(entry)]),
+    '',
+  ];
+}
+
+function paragraph({ recipient, outcome }: NoticeEntry): string[] {
+  const original = originalAddress(recipient);
+  const expanded = original === undefined ? '' : ` (expanded from <${shownAddress(original)}>)`;
+  return fold(`<${shownAddress(recipient.address)}>${expanded}: ${outcome.reason}`);
+}
+
+function statusPart({ envelope, notice, settings }: ReportInput, boundary: string): string[] {
+  return [
+    `--${boundary}`,
+    'Content-Description: Delivery report',
+    `Content-Type: message/${envelope.smtputf8 === true ? 'global-delivery-status' : 'delivery-status'}`,
+    ...transferEncoding(envelope.smtputf8 === true ? '8bit' : undefined),
+    '',
+    ...deliveryStatus(envelope, notice, settings),
+    '',
+  ];
+}
+
+function originalPartHeader(
+  { envelope, notice }: ReportInput,
+  boundary: string,
+  encoding: Report['encoding'],
+  full: boolean,
+): string[] {
+  const undelivered = notice.template === 'failure' || notice.template === 'delay' ? 'Undelivered ' : '';
+  const global = envelope.smtputf8 === true;
+  const type = full
+    ? `message/${global ? 'global' : 'rfc822'}`
+    : global
+      ? 'message/global-headers'
+      : 'text/rfc822-headers';
+  return [
+    `--${boundary}`,
+    `Content-Description: ${undelivered}Message${full ? '' : ' Headers'}`,
+    `Content-Type: ${type}`,
+    ...transferEncoding(encoding === '8bit' ? encoding : undefined),
+    '',
+  ];
+}
+
+function encodingOf({ envelope, notice, settings, template }: ReportInput): Report['encoding'] {
+  const eightBit =
+    settings.smtputf8Enable ||
+    envelope.smtputf8 === true ||
+    envelope.encoding === '8bit' ||
+    template.charset.toLowerCase() !== 'us-ascii' ||
+    notice.entries.some(({ recipient, outcome }) => hasNonAscii(recipient.address + outcome.reason));
+  return eightBit ? '8bit' : envelope.encoding;
+}
+
+function transferEncoding(encoding: Report['encoding']): string[] {
+  return encoding === undefined ? [] : [`Content-Transfer-Encoding: ${encoding}`];
+}
+
+function lines(text: readonly string[]): Buffer {
+  return Buffer.from(`${text.join('\r\n')}\r\n`);
+}

@@ -1,0 +1,46 @@
+/** The parameters that shape a notice, read once; see bounce(8). */
+import type { Config } from '@mailfleet/config';
+
+export interface NoticeSettings {
+  readonly myhostname: string;
+  readonly myorigin: string;
+  /** `mail_name` as it may stand in a header name: characters that are illegal in an atom become `-`. */
+  readonly productName: string;
+  readonly mailName: string;
+  readonly notifyClasses: ReadonlySet<string>;
+  readonly bounceSizeLimit: number;
+  readonly maximalQueueLifetimeMs: number;
+  readonly delayWarningMs: number;
+  readonly smtputf8Enable: boolean;
+  readonly threaded: boolean;
+  readonly headerFromFormat: string;
+  /** Full address of `double_bounce_sender`. */
+  readonly doubleBounceAddress: string;
+  readonly bounceNoticeRecipient: string;
+  readonly doubleBounceNoticeRecipient: string;
+  readonly delayNoticeRecipient: string;
+}
+
+export function noticeSettings(config: Config): NoticeSettings {
+  const myhostname = config.get('myhostname');
+  const myorigin = config.get('myorigin');
+  const qualified = (address: string): string => (address.includes('@') ? address : `${address}@${myorigin}`);
+  const mailName = config.get('mail_name');
+  return {
+    myhostname,
+    myorigin,
+    productName: mailName.replace(/[^\w!#$%&'*+/=?^`{|}~-]/g, '-'),
+    mailName,
+    notifyClasses: new Set(config.get('notify_classes')),
+    bounceSizeLimit: config.get('bounce_size_limit'),
+    maximalQueueLifetimeMs: config.get('maximal_queue_lifetime'),
+    delayWarningMs: config.get('delay_warning_time'),
+    smtputf8Enable: config.get('smtputf8_enable'),
+    threaded: config.get('enable_threaded_bounces'),
+    headerFromFormat: config.get('header_from_format'),
+    doubleBounceAddress: `${config.get('double_bounce_sender')}@${myhostname}`,
+    bounceNoticeRecipient: qualified(config.get('bounce_notice_recipient')),
+    doubleBounceNoticeRecipient: qualified(config.get('2bounce_notice_recipient')),
+    delayNoticeRecipient: qualified(config.get('delay_notice_recipient')),
+  };
+}

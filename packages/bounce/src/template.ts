@@ -1,0 +1,104 @@
+/**
+ * The texts that a notice opens with, one template for each kind of notice (bounce(5), built-in forms, our own words).
+ *
+ * A template is what `bounce_template_file` will be able to replace: its subject, its charset and its lines. The
+ * lines are complete here; expansion of `$name` belongs to whoever reads that file.
+ */
+
+/** Kind of notice, which selects the template. */
+export type TemplateName = 'failure' | 'delay' | 'success' | 'verify';
+
+export interface NoticeTemplate {
+  /** Of the text part; `us-ascii` promises that the lines are. */
+  readonly charset: string;
+  readonly fromName: string;
+  readonly subject: string;
+  /** Subject of the copy for the postmaster; only failure and delay have one. */
+  readonly postmasterSubject?: string;
+  /** Lines of text without line ends. */
+  readonly lines: readonly string[];
+}
+
+/** What the built-in texts mention. */
+export interface TemplateFacts {
+  readonly myhostname: string;
+  readonly myorigin: string;
+  readonly delayWarningMs: number;
+  readonly maximalQueueLifetimeMs: number;
+}
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+/** The built-in template of a notice. */
+export function builtinTemplate(name: TemplateName, facts: TemplateFacts): NoticeTemplate {
+  const shared = { charset: 'us-ascii', fromName: 'Mail Delivery System' };
+  const greeting = [`This is the mail system of ${facts.myhostname}.`, ''];
+  const help = [
+    `If you need help, write to <postmaster@${facts.myorigin}> and include this`,
+    'report. Your own message, quoted below, you may leave out.',
+    '',
+    '                   The mail system',
+  ];
+  switch (name) {
+    case 'failure':
+      return {
+        ...shared,
+        subject: 'Your mail could not be delivered and is returned',
+        postmasterSubject: 'Postmaster copy: mail that could not be delivered',
+        lines: [
+          ...greeting,
+          'Sorry: your message did not reach one or more of its recipients. Who they',
+          'are, and why, stands below; your message is attached.',
+          '',
+          ...help,
+        ],
+      };
+    case 'delay':
+      return {
+        ...shared,
+        subject: 'Your mail is delayed; delivery is still being tried',
+        postmasterSubject: 'Postmaster warning: mail is delayed',
+        lines: [
+          ...greeting,
+          '##################################################################',
+          '#  THIS IS ONLY A WARNING.  YOU NEED NOT SEND THE MESSAGE AGAIN. #',
+          '##################################################################',
+          '',
+          `Your message could not be delivered for ${amount(facts.delayWarningMs, hourMs, 'hour')}.`,
+          `It will be tried until it is ${amount(facts.maximalQueueLifetimeMs, dayMs, 'day')} old.`,
+          '',
+          ...help,
+        ],
+      };
+    case 'success':
+      return {
+        ...shared,
+        subject: 'Report of successful mail delivery',
+        lines: [
+          ...greeting,
+          'Your message was delivered to the destinations below. Where that was a',
+          'mailbox you will hear no more of it. Elsewhere another mail system took it',
+          'over, and may still report trouble to you.',
+          '',
+          '                   The mail system',
+        ],
+      };
+    case 'verify':
+      return {
+        ...shared,
+        subject: 'Report of mail delivery status',
+        lines: [
+          ...greeting,
+          'Here is the delivery report that was asked for.',
+          '',
+          '                   The mail system',
+        ],
+      };
+  }
+}
+
+function amount(ms: number, unitMs: number, unit: string): string {
+  const count = Math.floor(ms / unitMs);
+  return count === 0 ? `less than one ${unit}` : `${count} ${unit}${count === 1 ? '' : 's'}`;
+}
