@@ -129,3 +129,21 @@ test('every sink gets every event', async () => {
   await telemetry.shutdown();
   expect(seen).toEqual([{ kind: 'removed', queueId: '4QxZ1' }]);
 });
+
+test('with log_format both, lines go to the file and records to the standard output', () => {
+  const script = `
+    import { makeConfig } from '@mailfleet/config';
+    import { createTelemetry } from ${JSON.stringify(new URL('./telemetry.ts', import.meta.url).href)};
+    const config = makeConfig({ maillog_file: process.argv[1], log_format: 'both' });
+    const telemetry = createTelemetry({ config, program: 'qmgr' });
+    telemetry.emit({ kind: 'removed', queueId: '4QxZ1' });
+    await telemetry.shutdown();`;
+  const file = join(folder, 'maillog');
+  const records = execFileSync(
+    process.execPath,
+    ['--conditions=source', '--input-type=module', '-e', script, file],
+    { cwd: import.meta.dirname, encoding: 'utf8' },
+  );
+  expect(JSON.parse(records)).toMatchObject({ event: 'removed', queueId: '4QxZ1' });
+  expect(maillog()).toMatch(/qmgr\[\d+\]: 4QxZ1: removed\n$/);
+});
