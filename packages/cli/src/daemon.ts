@@ -65,8 +65,7 @@ export async function runDaemon(
   try {
     const name = `${service}@${config.get('myhostname')}[${process.pid}]`;
     const daemon = await start({ config, queue, telemetry, name, signal: drain.signal });
-    const ready: ReadyMessage = { ready: true, serves: daemon.serves ?? [] };
-    process.send?.(ready);
+    announce(service, { ready: true, serves: daemon.serves ?? [] });
     await Promise.race([daemon.closed, graceExceeded(drain.signal, config.get('shutdown_grace_time'))]);
   } catch (error) {
     telemetry.log.fatal({ err: error }, sentenceOf(error));
@@ -76,6 +75,13 @@ export async function runDaemon(
   await queue.close();
   await Promise.all([telemetry.shutdown(), tracing.shutdown()]);
   process.exit(exitCode);
+}
+
+/** To the supervisor, or to whoever reads the standard error of a daemon that runs alone. */
+function announce(service: string, message: ReadyMessage): void {
+  if (process.send === undefined)
+    process.stderr.write(`mailfleet ${service}: ${['ready', ...message.serves].join('; ')}\n`);
+  else process.send(message);
 }
 
 /** Rejects when draining takes longer than the grace; what was not finished returns to the queue by its lease. */

@@ -56,14 +56,11 @@ export function timelineText(view: MessageView): string {
   return `${lines.join('\n')}\n`;
 }
 
-function startOf(view: MessageView): number {
-  const first = view.timeline[0];
-  if (first === undefined) return view.listing?.envelope.arrivalMs ?? 0;
-  return first.kind === 'event'
-    ? first.atMs
-    : first.kind === 'accepted'
-      ? first.atMs
-      : first.envelope.arrivalMs;
+/** When the message came in, or the earliest instant that is left of it. */
+function startOf({ listing, timeline: [first] }: MessageView): number {
+  if (listing !== undefined) return listing.envelope.arrivalMs;
+  if (first === undefined) return 0;
+  return first.kind === 'attempt' ? first.batchedMs : first.atMs;
 }
 
 function entryLines(entry: TimelineEntry, at: (ms: number) => string): string[] {

@@ -37,7 +37,7 @@ export function commonArguments(options: CommonOptions): string[] {
 
 /** Loads the configuration; on problems prints all of them, by file and line, and ends the process with EX_CONFIG. */
 export function configOrExit(options: CommonOptions): Config {
-  const directory = options.config ?? process.env.MAIL_CONFIG;
+  const directory = options.config ?? (process.env.MAIL_CONFIG || undefined);
   const file = directory === undefined ? undefined : join(directory, 'main.cf');
   if (file !== undefined && !existsSync(file)) {
     fail(EX_CONFIG, `there is no ${file}; name the folder of main.cf with -c or MAIL_CONFIG`);

@@ -28,7 +28,6 @@ const HEALTHY_MS = 10_000;
 export interface Supervisor {
   /** Resolves with what each service serves once all are ready. */
   readonly started: Promise<readonly (ReadyMessage & { service: string })[]>;
-  pids(): Readonly<Record<string, number>>;
   stop(): Promise<void>;
 }
 
@@ -50,6 +49,7 @@ export function supervise(services: readonly Service[], options: SupervisorOptio
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     children.set(service.name, child);
+    options.log(`started ${service.name}[${child.pid}]`);
     child.on('message', (message: ReadyMessage) => {
       ready = true;
       onReady(message);
@@ -96,12 +96,7 @@ export function supervise(services: readonly Service[], options: SupervisorOptio
     await Promise.all([...children.values()].map((child) => endChild(child, options.graceMs)));
   };
 
-  const pids = (): Record<string, number> =>
-    Object.fromEntries(
-      [...children].flatMap(([name, child]) => (child.pid === undefined ? [] : [[name, child.pid]])),
-    );
-
-  return { started, pids, stop };
+  return { started, stop };
 }
 
 async function endChild(child: ChildProcess, graceMs: number): Promise<void> {
