@@ -19,7 +19,7 @@ export function messagePage(queueId: string, view: MessageView, nowMs: number): 
 ${facts(view, story, nowMs)}
 <h2>Recipients <span class="quiet">${delivered.toLocaleString('en')} of ${story.recipients.length.toLocaleString('en')} delivered</span></h2>
 ${recipientTable(story.recipients, queueId)}
-<h2>Timeline <span class="quiet">times in UTC, offsets from acceptance</span></h2>
+<h2>Timeline <span class="quiet">times in UTC, offsets from acceptance, of steps from their attempt</span></h2>
 <ol class="timeline">
 ${story.moments.map((moment) => momentItem(moment, queueId))}</ol>
 <p class="hint">For programs: <a href="/api/messages/${encodeURIComponent(queueId)}">the same as JSON</a>.</p>`,
@@ -91,7 +91,7 @@ ${
 ${attempt.steps.map(
   (
     step,
-  ) => html`<li><span class="offset" title="${clockTime(step.atMs)} UTC">${offset(step.offsetMs)}</span> <b>${step.step}</b> ${step.detail}</li>
+  ) => html`<li><span class="offset" title="${clockTime(step.atMs)} UTC">${offset(step.offsetMs)}</span><span><b>${step.step}</b> ${step.detail}</span></li>
 `,
 )}</ol>
 ${attempt.outcomes.slice(0, shownRows).map(outcomeItem)}

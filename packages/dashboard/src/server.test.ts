@@ -132,7 +132,7 @@ describe('pages', () => {
     expect(Math.min(...places)).toBeGreaterThan(0);
     expect(places).toEqual([...places].sort((a, b) => a - b));
     expect(text).toContain('2026-11-23 22:00:00.010');
-    expect(text).toContain('+30 ms');
+    expect(text).toContain('+20 ms</span><span><b>connected</b>');
     expect(text).toContain('worker smtp-worker@host[12], batch batch-7');
     expect(text).toContain('queued 5 ms, scheduled 7 ms, set up 28 ms, sent 25 ms');
   });

@@ -60,7 +60,8 @@ table.list { width: 100%; border-collapse: separate; border-spacing: 0; backgrou
 .list tr:last-child td { border-bottom: 0; }
 .list time { white-space: nowrap; }
 .list .reason { font-size: .88rem; }
-.list .badge { margin-left: .2rem; }
+.list td.address { min-width: 13rem; }
+.list td.right { white-space: nowrap; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: .9rem 2rem; margin: 0; padding: 1rem 1.2rem; background: var(--sheet); border: 1px solid var(--line); border-radius: 10px; }
 .facts dt { font-size: .82rem; color: var(--quiet); }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
@@ -74,8 +75,8 @@ table.list { width: 100%; border-collapse: separate; border-spacing: 0; backgrou
 .what h3 { font-size: 1rem; margin: 0; }
 .what p { margin: .15rem 0; overflow-wrap: anywhere; }
 .steps { margin: .5rem 0; }
-.steps li { overflow-wrap: anywhere; }
-.steps .offset { display: inline-block; min-width: 6rem; }
+.steps li { display: grid; grid-template-columns: 5rem 1fr; gap: .8rem; }
+.steps li span { min-width: 0; overflow-wrap: anywhere; }
 .outcome { margin: .6rem 0; padding: .5rem .9rem; background: var(--sheet); border: 1px solid var(--line); border-left: 4px solid var(--quiet); border-radius: 6px; }
 .outcome.delivered { border-left-color: var(--good); }
 .outcome.deferred { border-left-color: var(--wait); }
@@ -90,6 +91,7 @@ table.list { width: 100%; border-collapse: separate; border-spacing: 0; backgrou
   .list tr { display: block; padding: .6rem .9rem; border-bottom: 1px solid var(--line); }
   .list tr:last-child { border-bottom: 0; }
   .list td { display: block; padding: .1rem 0; border: 0; text-align: left; }
+  .list td.address { min-width: 0; }
   .list td[data-name]:not(:empty)::before { content: attr(data-name) ": "; color: var(--quiet); font-size: .85rem; }
   .moment { grid-template-columns: 1fr; gap: .2rem; }
   .when { text-align: left; }

@@ -24,6 +24,7 @@ export interface Moment {
   readonly attempt?: {
     readonly worker: string;
     readonly batchId: string;
+    /** Their offsets count from the attempt's own time: a retry's milliseconds matter, not its hours. */
     readonly steps: readonly (TimelineStep & { readonly offsetMs: number })[];
     readonly outcomes: readonly Outcome[];
   };
@@ -81,7 +82,7 @@ function momentOf(entry: Entry, startMs: number): Moment {
         attempt: {
           worker: entry.worker,
           batchId: entry.batchId,
-          steps: entry.steps.map((step) => ({ ...step, offsetMs: step.atMs - startMs })),
+          steps: entry.steps.map((step) => ({ ...step, offsetMs: step.atMs - atMs })),
           outcomes: entry.outcomes,
         },
       };
