@@ -24,6 +24,8 @@ export interface DeliveryFields {
   readonly dsn: string;
   readonly reason: string;
   readonly tls?: string;
+  /** `soft_bounce` made a deferral of a bounce: status=SOFTBOUNCE. */
+  readonly softBounce?: boolean;
 }
 
 export type MailEvent =

@@ -49,6 +49,11 @@ test.each<[string, MailEvent, ...string[]]>([
     'smtp 4QxZ1: to=<"a b"@example.org>, relay=none, delay=1.2, delays=0.01/0.02/0.5/0.7, dsn=5.4.4, status=bounced (x)??Nov 23)',
   ],
   [
+    'a bounce that soft_bounce softened',
+    { ...sent, kind: 'deferred', relay: 'none', dsn: '4.1.1', reason: 'no such user', softBounce: true },
+    'smtp 4QxZ1: to=<anna@example.org>, relay=none, delay=1.2, delays=0.01/0.02/0.5/0.7, dsn=4.1.1, status=SOFTBOUNCE (no such user)',
+  ],
+  [
     'activated',
     { kind: 'activated', queueId: '4QxZ1', from: 'ben@example.com', sizeBytes: 328, nrcpt: 2 },
     'qmgr 4QxZ1: from=<ben@example.com>, size=328, nrcpt=2 (queue active)',

@@ -14,8 +14,16 @@ export interface MaillogLine {
   readonly text: string;
 }
 
-/** Words of `status=`. */
-export const STATUS_WORD = { delivered: 'sent', deferred: 'deferred', bounced: 'bounced' } as const;
+export type DeliveryEvent = Extract<MailEvent, { kind: 'delivered' | 'deferred' | 'bounced' }>;
+
+/** The word of `status=`. */
+export function statusWord({
+  kind,
+  softBounce,
+}: DeliveryEvent): 'sent' | 'deferred' | 'bounced' | 'SOFTBOUNCE' {
+  if (softBounce === true) return 'SOFTBOUNCE';
+  return kind === 'delivered' ? 'sent' : kind;
+}
 
 /**
  * Lines of an event; none when Postfix has no such line. `daemon` names the process, for events that do not say.
@@ -101,9 +109,7 @@ function field(name: string, value: string | undefined): string {
   return value === undefined ? '' : `, ${name}=${value}`;
 }
 
-type Delivery = Extract<MailEvent, { kind: 'delivered' | 'deferred' | 'bounced' }>;
-
-function deliveryText(event: Delivery, resolutionLimit: number): string {
+function deliveryText(event: DeliveryEvent, resolutionLimit: number): string {
   const { to, origTo, connUse } = event;
   const moved = origTo !== undefined && origTo !== '' && origTo.toLowerCase() !== to.toLowerCase();
   const { delay, delays } = delaysOf(event.times, resolutionLimit);
@@ -115,6 +121,6 @@ function deliveryText(event: Delivery, resolutionLimit: number): string {
     `delay=${delay}`,
     `delays=${delays.join('/')}`,
     `dsn=${event.dsn}`,
-    `status=${STATUS_WORD[event.kind]} (${event.reason})`,
+    `status=${statusWord(event)} (${event.reason})`,
   ].join(', ');
 }

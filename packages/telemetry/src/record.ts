@@ -4,7 +4,7 @@
  */
 import { delaysOf } from './delay.ts';
 import type { MailEvent } from './event.ts';
-import { STATUS_WORD } from './maillog.ts';
+import { statusWord } from './maillog.ts';
 
 export interface EventRecord {
   readonly level: 'info' | 'warn';
@@ -22,7 +22,7 @@ export function recordOf(event: MailEvent, daemon: string, resolutionLimit: numb
       const record = {
         event: kind,
         ...fields,
-        status: STATUS_WORD[kind],
+        status: statusWord(event),
         ...delaysOf(times, resolutionLimit),
       };
       return { level: 'info', record, message: event.reason };
