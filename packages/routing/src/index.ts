@@ -1,4 +1,16 @@
 /** Transports, next hops, DNS and MX choice: from a recipient to the addresses that its mail is to be tried at. */
+export type { LookupFailure, LookupResult } from './dns-lookup.ts';
+export type { LookupType, RecordData } from './dns-message.ts';
+export { findHosts } from './find-hosts.ts';
+export {
+  type AddressFamily,
+  type HostAddress,
+  type HostSearch,
+  type HostSearchSettings,
+  type HostsResult,
+  readDestinationSyntax,
+  readHostSearchSettings,
+} from './host-search.ts';
 export {
   type Destination,
   type DestinationSyntax,
@@ -8,3 +20,5 @@ export {
   parseNexthop,
   splitDestinations,
 } from './nexthop.ts';
+export { findOwnAddresses, type NativeLookup, type OwnAddresses } from './own-addresses.ts';
+export { createResolver, type Resolver, type ResolverOptions } from './resolver.ts';
