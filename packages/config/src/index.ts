@@ -1,7 +1,14 @@
 /** Parameters and main.cf: `loadConfig` for programs, `makeConfig` for tests. */
 export type { Config } from './config.ts';
 export { splitList } from './convert.ts';
-export { type LoadOptions, type LoadResult, loadConfig, makeConfig, type Problem } from './load.ts';
+export {
+  type LoadOptions,
+  type LoadResult,
+  loadConfig,
+  makeConfig,
+  type Problem,
+  readConfig,
+} from './load.ts';
 export { logicalLines } from './main-cf.ts';
 export {
   isParameterName,
@@ -12,3 +19,4 @@ export {
   type TransportSuffix,
   type ValueOf,
 } from './parameter.ts';
+export { type Shown, type ShowOptions, showParameters } from './postconf.ts';

@@ -38,21 +38,38 @@ interface Setting {
   readonly where: string;
 }
 
+/** A checked configuration, or everything that is wrong with it. */
 export function loadConfig(options: LoadOptions): LoadResult {
+  const { config, errors, warnings } = readConfig(options);
+  return errors.length > 0 ? { ok: false, problems: errors } : { ok: true, config, warnings };
+}
+
+/**
+ * The configuration as far as it can be understood, beside what is wrong with it: for showing it. A program that delivers mail
+ * uses loadConfig, since `get` of a parameter among the errors throws.
+ */
+export function readConfig(options: LoadOptions): {
+  config: Config;
+  errors: readonly Problem[];
+  warnings: readonly Problem[];
+} {
   const settings = new Map<string, Setting>();
   const errors: Problem[] = [];
   const warnings: Problem[] = [];
-  if (options.file !== undefined) readFile(options.file, settings, errors, warnings);
+  if (options.file !== undefined) {
+    readFile(options.file, settings, errors, warnings);
+    // The file cannot move itself.
+    settings.set('config_directory', { value: dirname(resolve(options.file)), where: options.file });
+  }
   const fromFile = [...settings.keys()];
   readEnvironment(options.env ?? {}, settings, errors);
   readOverrides(options.overrides ?? [], settings, errors);
 
   const values = new Map([...settings].map(([name, setting]) => [name, setting.value]));
-  const directory = options.file === undefined ? undefined : dirname(resolve(options.file));
-  const config = createConfig(values, readSystem(options.env ?? {}, directory));
+  const config = createConfig(values, readSystem(options.env ?? {}));
   warnings.push(...unknownNames(fromFile, settings));
   checkAll(config, settings, errors, warnings);
-  return errors.length > 0 ? { ok: false, problems: errors } : { ok: true, config, warnings };
+  return { config, errors, warnings };
 }
 
 /** Defaults and these values, for tests and embedding. Throws a sentence that names everything wrong. */
@@ -133,7 +150,7 @@ function usable(name: string, settings: ReadonlyMap<string, Setting>): boolean {
 
 function unknown(name: string): string {
   const nearest = nearestName(name);
-  return `there is no parameter ${name}${nearest === undefined ? '' : `; did you mean ${nearest}?`}`;
+  return `there is no parameter ${name}${nearest === undefined ? '' : ` (did you mean ${nearest}?)`}`;
 }
 
 /** Names that mean nothing and that no value refers to. */

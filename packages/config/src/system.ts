@@ -13,18 +13,12 @@ export interface System {
   readonly stateDirectory: string;
   readonly processId: number;
   readonly processName: string;
-  /** Folder of main.cf. */
-  readonly configDirectory: string;
 }
 
-const DEFAULT_CONFIG_DIRECTORY = '/etc/mailfleet';
 /** Postfix's domain for a host whose name has none. */
 const DEFAULT_DOMAIN = 'localdomain';
 
-export function readSystem(
-  env: Readonly<Record<string, string | undefined>>,
-  configDirectory: string | undefined,
-): System {
+export function readSystem(env: Readonly<Record<string, string | undefined>>): System {
   const xdg = env.XDG_STATE_HOME;
   return {
     hostname: hostname(),
@@ -32,7 +26,6 @@ export function readSystem(
     stateDirectory: xdg === undefined || xdg === '' ? join(homedir(), '.local', 'state') : xdg,
     processId: process.pid,
     processName: basename(process.argv[1] ?? process.execPath).replace(/\.[cm]?[jt]s$/, ''),
-    configDirectory: configDirectory ?? DEFAULT_CONFIG_DIRECTORY,
   };
 }
 
@@ -56,8 +49,6 @@ export function computedDefault(
       const dot = host.indexOf('.');
       return dot < 0 ? DEFAULT_DOMAIN : host.slice(dot + 1);
     }
-    case 'config_directory':
-      return system.configDirectory;
     case 'data_directory':
       return system.root ? '/var/lib/mailfleet' : join(system.stateDirectory, 'mailfleet');
     case 'process_id':

@@ -51,6 +51,8 @@ export interface Entry {
   /** Listed in the client's manual page of Postfix 2.4: what Mailfleet must honour in full. */
   readonly seed?: true;
   readonly obsolete?: true;
+  /** Why it has no meaning in a fleet: nothing reads it, and setting it changes nothing. Never on a seed. */
+  readonly moot?: string;
   /** First Postfix release, or `<=2.0` where that was not recorded; for our own, the Mailfleet release. */
   readonly since: string;
   /** Default: postfix. */

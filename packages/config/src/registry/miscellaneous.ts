@@ -12,11 +12,10 @@ export const miscellaneous = {
   },
   config_directory: {
     type: 'string',
-    default: 'folder of the main.cf in use (`-c`, MAIL_CONFIG); /etc/mailfleet without one',
-    computed: true,
+    default: '/etc/mailfleet',
     seed: true,
     since: '<=2.0',
-    doc: 'Directory with main.cf and master.cf; settable by environment or -c only.',
+    doc: 'Folder of the main.cf in use. Set with -c or MAIL_CONFIG; main.cf cannot set it.',
   },
   daemon_timeout: {
     type: 'time',
@@ -237,7 +236,7 @@ export const miscellaneous = {
     values: ['', 'disabled', 'enabled', 'dnssec'],
     since: '2.11',
     lmtp: { since: '2.11' },
-    doc: 'disabled, enabled or dnssec; empty follows disable_dns_lookups.',
+    doc: 'Whether the client asks the DNS (enabled), also for DNSSEC status (dnssec), or not at all (disabled); empty follows disable_dns_lookups.',
   },
   smtp_delivery_status_filter: {
     type: 'maps',

@@ -1,4 +1,5 @@
 /** Parameters: processes. See entry.ts for what the fields mean. */
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in main.cf syntax look like template strings
 import type { Entries } from './entry.ts';
 
 export const processes = {
@@ -54,7 +55,7 @@ export const processes = {
     default: 'name of the service',
     computed: true,
     since: '3.3',
-    doc: 'master.cf service name of the running process; read-only.',
+    doc: 'Service name of the running process; read-only.',
   },
   import_environment: {
     type: 'list',
@@ -73,6 +74,6 @@ export const processes = {
     type: 'string',
     default: '',
     since: '2.5',
-    doc: 'yes while a service is overloaded; set by the master process.',
+    doc: 'Not empty while a service is overloaded, for values such as `${stress?1}${stress:5}`.',
   },
 } as const satisfies Entries;

@@ -7,14 +7,14 @@ export const routing = {
     default: 'smtp',
     minLength: 1,
     since: '<=2.0',
-    doc: 'transport:nexthop for mail to other domains.',
+    doc: '`transport:nexthop` of mail to domains that are not ours; without a nexthop, the recipient domain.',
   },
   relay_transport: {
     type: 'string',
     default: 'relay',
     minLength: 1,
     since: '2.0',
-    doc: 'transport:nexthop for relay domains.',
+    doc: '`transport:nexthop` of mail to relay_domains.',
   },
   local_transport: {
     type: 'string',
@@ -22,14 +22,14 @@ export const routing = {
       'error:5.1.1 local delivery is not part of Mailfleet; set local_transport, for example to lmtp:unix:/path/of/lmtp-socket',
     minLength: 1,
     since: '<=2.0',
-    doc: 'transport:nexthop for local domains.',
+    doc: '`transport:nexthop` of mail to mydestination. Postfix has `local:$myhostname` here; Mailfleet has no local delivery, so that such mail bounces until a transport is named, usually LMTP.',
   },
   virtual_transport: {
     type: 'string',
     default: 'virtual',
     minLength: 1,
     since: '2.0',
-    doc: 'transport:nexthop for virtual mailbox domains.',
+    doc: '`transport:nexthop` of mail to virtual mailbox domains.',
   },
   transport_maps: {
     type: 'maps',

@@ -82,7 +82,7 @@ export const sasl = {
     default: '',
     since: '2.5',
     lmtp: { since: '2.5' },
-    doc: 'proxy: table that remembers 535 login rejections so that the same host+user+password is not retried.',
+    doc: 'Table that remembers 535 login rejections so that the same host+user+password is not retried.',
   },
   smtp_sasl_auth_cache_time: {
     type: 'time',

@@ -216,7 +216,7 @@ export const tlsLibrary = {
     default: 'openssl',
     minLength: 1,
     since: '3.1',
-    doc: 'openssl command used by administrative scripts.',
+    doc: 'The openssl command for scripts of the administrator.',
   },
   tlsmgr_service_name: {
     type: 'string',

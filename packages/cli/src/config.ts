@@ -1,0 +1,53 @@
+/**
+ * `mailfleet config`: shows the configuration as postconf(1) does, with its options -n, -d and -x; --json is its -j.
+ * Problems go to standard error and make the exit code EX_CONFIG, but what can be understood is shown all the same; an
+ * unknown name only draws a warning.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { makeConfig, readConfig, showParameters } from '@mailfleet/config';
+import { Command } from 'commander';
+import { type CommonOptions, EX_CONFIG, fail, withCommonOptions } from './options.ts';
+
+interface ConfigOptions extends CommonOptions {
+  readonly n?: boolean;
+  readonly d?: boolean;
+  readonly x?: boolean;
+  readonly json?: boolean;
+}
+
+export function configCommand(): Command {
+  return withCommonOptions(new Command('config'))
+    .description('show parameters and their values, as postconf does')
+    .argument('[names...]', 'only these parameters, in this order')
+    .option('-n', 'only what main.cf, the environment or -o sets')
+    .option('-d', 'the defaults, whatever is set')
+    .option('-x', 'follow references to other parameters')
+    .option('--json', 'one JSON object per line')
+    .action((names: string[], options: ConfigOptions) => {
+      if (options.n === true && options.d === true) fail(EX_CONFIG, 'config takes -n or -d, not both');
+      const directory = options.config ?? (process.env.MAIL_CONFIG || undefined);
+      const file = directory === undefined ? undefined : join(directory, 'main.cf');
+      if (file !== undefined && !existsSync(file))
+        fail(EX_CONFIG, `there is no ${file}; name the folder of main.cf with -c`);
+      const { config, errors, warnings } = readConfig({
+        ...(file === undefined ? {} : { file }),
+        overrides: options.override,
+        env: process.env,
+      });
+      const shown = showParameters(config, makeConfig(), {
+        select: options.n === true ? 'set' : options.d === true ? 'defaults' : 'all',
+        expand: options.x === true,
+        json: options.json === true,
+        ...(names.length > 0 ? { names } : {}),
+      });
+      const complaints = [
+        ...errors.map(({ where, message }) => `error: ${where}: ${message}`),
+        ...warnings.map(({ where, message }) => `warning: ${where}: ${message}`),
+        ...shown.warnings.map((message) => `warning: ${message}`),
+      ];
+      for (const complaint of complaints) process.stderr.write(`mailfleet config: ${complaint}\n`);
+      if (shown.lines.length > 0) process.stdout.write(`${shown.lines.join('\n')}\n`);
+      if (errors.length > 0) process.exitCode = EX_CONFIG;
+    });
+}
