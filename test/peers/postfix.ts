@@ -1,17 +1,18 @@
 /**
- * A Postfix of our own: configuration, queue and data in a temporary folder, SMTP in on a free port, everything out
+ * A Postfix of our own, as a peer that relays or as one that stores what it gets: configuration, queue and data in a temporary folder, SMTP in on a free port, everything out
  * to a relay. Stock settings but for what the comparison needs, each named below. Needs root, as Postfix does.
  */
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePort, waitFor } from '@mailfleet/test-kit';
+import { MAIL_USER, maildirMessages, peerDirectory } from './process.ts';
+import type { Receiver } from './receiver.ts';
 
 const run = promisify(execFile);
 
-export interface Postfix extends AsyncDisposable {
+export interface Postfix extends Receiver {
   readonly smtpPort: number;
   readonly version: string;
   /** Releases everything on hold and asks for delivery. */
@@ -20,9 +21,10 @@ export interface Postfix extends AsyncDisposable {
 }
 
 export interface PostfixOptions {
-  readonly relayPort: number;
+  /** Relays everything to this port; absent: stores everything in a Maildir. */
+  readonly relayPort?: number;
   /** Accept into the hold queue, so that delivery can be measured alone. */
-  readonly hold: boolean;
+  readonly hold?: boolean;
 }
 
 const MASTER_CF = (port: number, smtpdOptions: string): string => `
@@ -44,19 +46,20 @@ showq unix n - n - - showq
 error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
+virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 `;
 
 export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
-  const directory = await mkdtemp(join(tmpdir(), 'mailfleet-postfix-'));
-  await chmod(directory, 0o755);
+  const directory = await peerDirectory('postfix');
   const config = join(directory, 'config');
   const queue = join(directory, 'spool');
   const data = join(directory, 'data');
-  for (const folder of [config, queue, data]) await mkdir(folder);
-  await run('chown', ['postfix', data]);
+  const mail = join(directory, 'mail');
+  for (const folder of [config, queue, data, mail]) await mkdir(folder);
+  await run('chown', [MAIL_USER, data, mail]);
   const smtpPort = await freePort();
   const main = {
     compatibility_level: '3.6',
@@ -67,7 +70,10 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
     inet_protocols: 'ipv4',
     queue_directory: queue,
     data_directory: data,
-    relayhost: `[127.0.0.1]:${options.relayPort}`,
+    ...(options.relayPort === undefined
+      ? await storing(mail)
+      : { relayhost: `[127.0.0.1]:${options.relayPort}` }),
+    message_size_limit: '52428800',
     // No speed is lost to the system's log socket, and the log stays in the folder.
     maillog_file: join(directory, 'maillog'),
     maillog_file_prefixes: directory,
@@ -83,13 +89,15 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
       .map(([name, value]) => `${name} = ${value}\n`)
       .join(''),
   );
-  const hold = options.hold ? '\n  -o smtpd_sender_restrictions=static:HOLD' : '';
+  const hold = options.hold === true ? '\n  -o smtpd_sender_restrictions=static:HOLD' : '';
   await writeFile(join(config, 'master.cf'), MASTER_CF(smtpPort, hold));
   await run('postfix', ['-c', config, 'start']);
   await waitFor(() => run('postfix', ['-c', config, 'status']), 10_000, 'Postfix to start');
   const { stdout: version } = await run('postconf', ['-c', config, '-h', 'mail_version']);
   return {
     smtpPort,
+    nexthop: `[127.0.0.1]:${smtpPort}`,
+    messages: () => maildirMessages(mail),
     version: version.trim(),
     releaseAll: async () => {
       await run('postsuper', ['-c', config, '-H', 'ALL']);
@@ -103,5 +111,24 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
       await run('postfix', ['-c', config, 'stop']).catch(() => undefined);
       await rm(directory, { recursive: true, force: true });
     },
+  };
+}
+
+/** Settings that put every message into one Maildir. */
+async function storing(mail: string): Promise<Record<string, string>> {
+  const [uid, gid] = await Promise.all(
+    ['-u', '-g'].map(async (flag) => (await run('id', [flag, MAIL_USER])).stdout.trim()),
+  );
+  return {
+    default_transport: 'virtual',
+    relay_transport: 'virtual',
+    mynetworks_style: 'host',
+    virtual_mailbox_domains: 'static:all',
+    virtual_mailbox_maps: 'static:all/',
+    virtual_mailbox_base: mail,
+    virtual_minimum_uid: '1',
+    virtual_mailbox_limit: '0',
+    virtual_uid_maps: `static:${uid}`,
+    virtual_gid_maps: `static:${gid}`,
   };
 }

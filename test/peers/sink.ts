@@ -1,10 +1,10 @@
 /** Debian's smtp-sink as a receiving side, with its running count of messages and, when asked, their recipients. */
 import { spawn } from 'node:child_process';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort, waitFor } from '@mailfleet/test-kit';
+import { listens } from './process.ts';
 
 export interface Sink extends AsyncDisposable {
   readonly port: number;
@@ -63,15 +63,4 @@ export async function startSink(options: { readonly record?: boolean } = {}): Pr
       await rm(directory, { recursive: true, force: true });
     },
   };
-}
-
-function listens(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }
