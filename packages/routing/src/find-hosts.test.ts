@@ -50,8 +50,8 @@ async function find(
 }
 
 function hosts(result: HostsResult): string[] {
-  return result.ok
-    ? result.addresses.map((item) => `${item.host}[${item.address}]:${item.port}`)
+  return result.kind === 'found'
+    ? result.hosts.map((item) => `${item.host}[${item.address}]:${item.port}`)
     : [result.reason];
 }
 
@@ -135,7 +135,7 @@ describe('outcomes of lookups', () => {
   ])('%s', async (_, destination, zones, status, reason) => {
     const loops = reason.includes('loops') || reason.includes('primary');
     expect(await find(destination, { zones })).toMatchObject({
-      ok: false,
+      kind: 'failed',
       status,
       reason,
       finalNexthop: loops,
@@ -182,7 +182,7 @@ describe('which lookup follows', () => {
 
   test.each(['[127.0.0.4]', '127.0.0.4', '[ipv6:::1]:26'])('%s sends no query', async (destination) => {
     const result = await find(destination, { config: { inet_protocols: 'all' } });
-    expect(result).toMatchObject({ ok: true, bestPreference: 0, selfFound: false });
+    expect(result).toMatchObject({ kind: 'found', bestPreference: 0, finalNexthop: false });
     expect(dns?.queries).toEqual([]);
   });
 
@@ -210,7 +210,10 @@ describe('which lookup follows', () => {
   ])('native failure %s', async (code, status) => {
     const lookupNative = () => Promise.reject(Object.assign(new Error('words'), { code }));
     const config = { smtp_host_lookup: 'native' };
-    expect(await find('[x.t]', { config, search: { lookupNative } })).toMatchObject({ ok: false, status });
+    expect(await find('[x.t]', { config, search: { lookupNative } })).toMatchObject({
+      kind: 'failed',
+      status,
+    });
   });
 
   test('only addresses of a family that is off', async () => {
@@ -254,12 +257,12 @@ describe('loop detection', () => {
   test('hosts of the same or a worse preference are left out', async () => {
     const result = await find('d.t', { zones });
     expect(hosts(result)).toEqual(['m1.t[127.0.0.1]:25']);
-    expect(result).toMatchObject({ selfFound: true, bestPreference: 10 });
+    expect(result).toMatchObject({ finalNexthop: true, bestPreference: 10 });
   });
 
   test('another port, or LMTP, does not loop', async () => {
-    expect(await find('d.t:26', { zones })).toMatchObject({ ok: true, selfFound: false });
-    expect(await find('[m3.t]:25', { zones, protocol: 'lmtp' })).toMatchObject({ ok: true });
+    expect(await find('d.t:26', { zones })).toMatchObject({ kind: 'found', finalNexthop: false });
+    expect(await find('[m3.t]:25', { zones, protocol: 'lmtp' })).toMatchObject({ kind: 'found' });
   });
 
   test('an own address in another spelling', async () => {
@@ -278,7 +281,10 @@ describe('SRV', () => {
     };
     const result = await find('d.t:submission', { zones, config });
     expect(hosts(result)).toEqual(['h1.t[127.0.0.1]:200', 'h2.t[127.0.0.2]:100']);
-    expect(await find('[d.t]:submission', { zones, config })).toMatchObject({ ok: false, status: '5.4.4' });
+    expect(await find('[d.t]:submission', { zones, config })).toMatchObject({
+      kind: 'failed',
+      status: '5.4.4',
+    });
   });
 
   test('a root target, and a fall back to MX', async () => {

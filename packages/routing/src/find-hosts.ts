@@ -38,10 +38,10 @@ async function findHost(destination: Destination, search: HostSearch): Promise<H
   const addresses = result.addresses.map((item) => ({ ...item, port: destination.port, preference: 0 }));
   if (addresses.some((item) => isOwn(item, search))) return loop(destination.host);
   return {
-    ok: true,
-    addresses: orderAddresses(addresses, search.settings, search.random ?? Math.random),
+    kind: 'found',
+    hosts: orderAddresses(addresses, search.settings, search.random ?? Math.random),
     bestPreference: 0,
-    selfFound: false,
+    finalNexthop: false,
     validated: true,
   };
 }
@@ -86,7 +86,7 @@ async function findSrvHosts(destination: Destination, search: HostSearch): Promi
   } else {
     found = notFound({ status: MX_STATUS[result.kind], reason: result.reason });
   }
-  if (found.ok) return found;
+  if (found.kind === 'found') return found;
   const { allowSrvLookupFallback, ignoreSrvLookupError } = search.settings;
   const trouble = result.kind === 'retry' || result.kind === 'invalid' || result.kind === 'fail';
   if (!allowSrvLookupFallback && !(ignoreSrvLookupError && trouble)) return found;
@@ -122,7 +122,7 @@ async function findTargets(
   if (better.length === 0) {
     if (addresses[0]?.preference === bestPreference) return loop(name);
     return {
-      ok: false,
+      kind: 'failed',
       status: '4.4.4',
       reason: `unable to find primary relay for ${name}`,
       finalNexthop: true,
@@ -135,10 +135,10 @@ async function findTargets(
       ? search.settings
       : { ...search.settings, randomizeAddresses: false, addressPreference: 'any' as const };
   return {
-    ok: true,
-    addresses: orderAddresses(better, settings, random),
+    kind: 'found',
+    hosts: orderAddresses(better, settings, random),
     bestPreference,
-    selfFound: self !== undefined,
+    finalNexthop: self !== undefined,
     validated,
   };
 }
@@ -153,9 +153,14 @@ function isOwn(item: HostAddress, search: HostSearch): boolean {
 }
 
 function loop(name: string): HostsResult {
-  return { ok: false, status: '5.4.6', reason: `mail for ${name} loops back to myself`, finalNexthop: true };
+  return {
+    kind: 'failed',
+    status: '5.4.6',
+    reason: `mail for ${name} loops back to myself`,
+    finalNexthop: true,
+  };
 }
 
 function notFound({ status, reason }: AddressFailure): HostsResult {
-  return { ok: false, status, reason, finalNexthop: false };
+  return { kind: 'failed', status, reason, finalNexthop: false };
 }

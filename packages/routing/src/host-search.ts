@@ -25,22 +25,22 @@ export interface HostAddress {
 
 export type HostsResult =
   | {
-      readonly ok: true;
+      readonly kind: 'found';
       /** In the order in which to try them; at least one. The caller applies the address and session limits. */
-      readonly addresses: readonly HostAddress[];
+      readonly hosts: readonly HostAddress[];
       /** Lowest preference among the MX or SRV records; 0 without them. */
       readonly bestPreference: number;
-      /** The local host is an MX for the destination: fallback relays must not be used. */
-      readonly selfFound: boolean;
+      /** The local host is an MX for the destination: no other destination and no fallback relay may be tried. */
+      readonly finalNexthop: boolean;
       /** The MX or SRV answer, or the lack of need for one, was validated by DNSSEC. */
       readonly validated: boolean;
     }
   | {
-      readonly ok: false;
+      readonly kind: 'failed';
       /** DSN status, 4.x.x or 5.x.x. */
       readonly status: string;
       readonly reason: string;
-      /** No other destination and no fallback relay may be tried. */
+      /** As above; set for mail that would loop. */
       readonly finalNexthop: boolean;
     };
 

@@ -2,6 +2,7 @@
 export type { LookupFailure, LookupResult } from './dns-lookup.ts';
 export type { LookupType, RecordData } from './dns-message.ts';
 export { findHosts } from './find-hosts.ts';
+export { createHostFinder, type HostFinder, type HostFinderOptions } from './host-finder.ts';
 export {
   type AddressFamily,
   type HostAddress,
