@@ -122,6 +122,10 @@ export interface Outcome {
   readonly connectionUse?: number;
   /** e.g. `TLSv1.3`, absent in clear. */
   readonly tls?: string;
+  /** `soft_bounce` turned a bounce into this deferral (log: status=SOFTBOUNCE). */
+  readonly softBounce?: boolean;
+  /** Delivered to a server that offers DSN: it, not we, reports the success to the sender. */
+  readonly dsnPassedOn?: boolean;
   readonly times: PhaseTimes;
 }
 

@@ -1,1 +1,10 @@
+/** The SMTP and LMTP client engine: hand it a batch, get an outcome for every recipient. */
+export {
+  type BatchIo,
+  createDeliveryAgent,
+  type DeliveryAgent,
+  type DeliveryAgentOptions,
+} from './agent.ts';
+export type { Remark } from './attempt.ts';
 export type * from './delivery.ts';
+export type { FindHosts, Host, HostLookup } from './hosts.ts';

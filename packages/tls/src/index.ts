@@ -1,1 +1,5 @@
-export {};
+/** TLS policy and handshakes of outbound sessions. */
+export { createTlsClient, type HandshakeOptions, type TlsClient } from './handshake.ts';
+export { globalLevel, parseLevel, requiresMatch, requiresTls, type TlsLevel } from './level.ts';
+export { type PeerVerdict, verifyPeer } from './peer.ts';
+export { type InvalidPolicy, type TlsPolicy, tlsPolicy } from './policy.ts';

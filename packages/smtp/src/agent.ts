@@ -1,0 +1,196 @@
+/**
+ * The delivery agent: takes a batch, delivers each request over as few sessions as possible, and reports each one as it ends.
+ *
+ * Promises: every request of the batch is either recorded or named in `returned`, never both; all records are durable when
+ * `deliverBatch` resolves. When the destination turns out dead, or the signal aborts, the requests that were not begun
+ * come back untried, so that they are not charged for it. It rejects only when `content` or `record` does.
+ */
+import type { Config } from '@mailfleet/config';
+import { createTlsClient, globalLevel } from '@mailfleet/tls';
+import { Attempt, type Remark, type Surroundings } from './attempt.ts';
+import type { Batch, DeliveryRequest, Protocol, RequestResult } from './delivery.ts';
+import { type Element, HostLoop } from './host-loop.ts';
+import type { FindHosts } from './hosts.ts';
+import { ContentPrefetch, type FetchContent, RepeatableContent } from './prefetch.ts';
+import { agentSettings } from './settings.ts';
+import type { Content } from './transaction.ts';
+
+export interface DeliveryAgentOptions {
+  readonly config: Config;
+  /** Service name; the agent takes batches of this transport only. */
+  readonly transport: string;
+  readonly protocol: Protocol;
+  readonly findHosts: FindHosts;
+  /** What smtp(8) would log besides the delivery records; the default drops it. */
+  readonly remark?: (event: Remark) => void;
+  /** Milliseconds since the epoch; for tests. */
+  readonly now?: () => number;
+}
+
+/** What an agent needs from whoever owns the queue. */
+export interface BatchIo {
+  /** Content of a request; undefined: it is gone. Called ahead of time, and again for a second host if it was a stream. */
+  readonly content: FetchContent;
+  /** Called just before the final dot: from here on these recipients may get the message even if we die. */
+  beforeDot(request: DeliveryRequest, recipients: readonly number[]): void;
+  /** Durable when it resolves; calls overlap. */
+  record(result: RequestResult): Promise<void>;
+  /** Aborts: finish the transaction in flight, give the rest back. */
+  readonly signal: AbortSignal;
+}
+
+export interface DeliveryAgent {
+  /** @returns queue ids of requests that were never tried. */
+  deliverBatch(batch: Batch, io: BatchIo): Promise<{ readonly returned: readonly string[] }>;
+}
+
+/** Records that may be on their way to the store before the next transaction waits for the oldest. */
+const RECORDS_IN_FLIGHT = 64;
+
+export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgent => {
+  const { config, protocol } = options;
+  const settings = agentSettings(config, protocol);
+  const around: Surroundings = {
+    settings,
+    remark: options.remark ?? (() => undefined),
+    now: options.now ?? Date.now,
+  };
+  const tls = createTlsClient(config, protocol);
+  if (tls.unavailable !== undefined && globalLevel(config, protocol) !== 'none') {
+    const text = `TLS is unavailable: ${tls.unavailable}`;
+    around.remark({ kind: 'remark', program: protocol, warning: true, text });
+  }
+
+  return {
+    deliverBatch: async (batch, io) => {
+      if (batch.transport !== options.transport) {
+        throw new Error(`batch ${batch.id} is for transport ${batch.transport}, not ${options.transport}`);
+      }
+      const loop = new HostLoop({
+        config,
+        around,
+        tls,
+        findHosts: options.findHosts,
+        nexthop: batch.nexthop,
+        elements: elementsOf(batch.nexthop, around),
+      });
+      const contents = new ContentPrefetch(batch.requests, io.content);
+      const records = new Records(io);
+      const returned: string[] = [];
+      try {
+        for (const [position, request] of batch.requests.entries()) {
+          if (io.signal.aborted || records.failed || returned.length > 0) {
+            returned.push(request.envelope.queueId);
+            continue;
+          }
+          const result = await deliverRequest(request, {
+            around,
+            loop,
+            io,
+            contents,
+            position,
+            wanted: () => position + 1 < batch.requests.length && !io.signal.aborted && !records.failed,
+          });
+          await records.add(result);
+          if (result.hopStatus !== undefined) {
+            returned.push(...batch.requests.slice(position + 1).map((rest) => rest.envelope.queueId));
+            break;
+          }
+        }
+      } finally {
+        await loop.close();
+        await records.settle();
+      }
+      return { returned };
+    },
+  };
+};
+
+interface RequestContext {
+  readonly around: Surroundings;
+  readonly loop: HostLoop;
+  readonly io: BatchIo;
+  readonly contents: ContentPrefetch;
+  readonly position: number;
+  readonly wanted: () => boolean;
+}
+
+const deliverRequest = async (request: DeliveryRequest, context: RequestContext): Promise<RequestResult> => {
+  const { around, loop, io, contents, position, wanted } = context;
+  const attempt = new Attempt(request, around);
+  const content = await contents.take(position);
+  if (content === undefined) {
+    attempt.remark('content is gone', true);
+    attempt.finalServer = true;
+    attempt.failAll('message', { status: '5.3.0', reason: 'unreadable mail queue entry' });
+    return attempt.result();
+  }
+  attempt.needsSmtputf8 = needsSmtputf8(request, content);
+  const repeatable = new RepeatableContent(content, () => io.content(request));
+  await loop.deliver(attempt, {
+    content: repeatable,
+    beforeDot: (recipients) => io.beforeDot(request, recipients),
+    wanted,
+  });
+  repeatable.dispose();
+  return attempt.result();
+};
+
+/** Asked for by the sender, and really needed: UTF-8 in an address or in the header (of a content small enough to be in memory). */
+const needsSmtputf8 = (request: DeliveryRequest, content: Content): boolean => {
+  const { envelope, recipients } = request;
+  if (envelope.smtputf8 !== true) return false;
+  const beyondAscii = (text: string): boolean => /\P{ASCII}/u.test(text);
+  if (beyondAscii(envelope.sender) || recipients.some((recipient) => beyondAscii(recipient.address))) {
+    return true;
+  }
+  if (!Buffer.isBuffer(content)) return false;
+  const end = /\r?\n\r?\n/.exec(content.toString('latin1'))?.index ?? content.length;
+  return content.subarray(0, end).some((byte) => byte > 127);
+};
+
+const elementsOf = (nexthop: string, { settings, remark }: Surroundings): Element[] => {
+  const { protocol, fallbackRelays } = settings;
+  if (protocol === 'lmtp' && nexthop.startsWith('unix:')) {
+    if (fallbackRelays.length > 0) {
+      const text = `ignoring "lmtp_fallback_relay = ${fallbackRelays.join(' ')}" setting for non-TCP connections`;
+      remark({ kind: 'remark', program: protocol, warning: true, text });
+    }
+    return [{ kind: 'unix', path: nexthop.slice('unix:'.length) }];
+  }
+  const text = protocol === 'lmtp' && nexthop.startsWith('inet:') ? nexthop.slice('inet:'.length) : nexthop;
+  return [
+    ...text
+      .split(/[\s,]+/)
+      .filter((part) => part !== '')
+      .map((destination): Element => ({ kind: 'tcp', destination, fallback: false })),
+    ...fallbackRelays.map((destination): Element => ({ kind: 'tcp', destination, fallback: true })),
+  ];
+};
+
+/** Records on their way to the store. */
+class Records {
+  readonly #io: BatchIo;
+  readonly #pending: Promise<void>[] = [];
+  #error: unknown;
+  failed = false;
+
+  constructor(io: BatchIo) {
+    this.#io = io;
+  }
+
+  async add(result: RequestResult): Promise<void> {
+    const record = this.#io.record(result).catch((error: unknown) => {
+      if (!this.failed) this.#error = error;
+      this.failed = true;
+    });
+    this.#pending.push(record);
+    if (this.#pending.length >= RECORDS_IN_FLIGHT) await this.#pending.shift();
+  }
+
+  /** Waits for all; rejects with the first error. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#pending);
+    if (this.failed) throw this.#error;
+  }
+}

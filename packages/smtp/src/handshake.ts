@@ -1,0 +1,248 @@
+/**
+ * Opens the conversation: greeting, EHLO or HELO or LHLO, STARTTLS (RFC 5321 section 3.1, RFC 2033, RFC 3207).
+ *
+ * Reads top to bottom as the dialogue runs. On success the session knows what the server offers. Otherwise the answer says what
+ * failed for which scope and whether the stream is healthy enough for a QUIT. Nothing here is marked at the attempt:
+ * the caller does that, because a failure inside opportunistic TLS may first be tried again in clear.
+ */
+import { requiresTls, type TlsClient, type TlsPolicy, verifyPeer } from '@mailfleet/tls';
+import type { Attempt, Failure, FailureScope, Surroundings } from './attempt.ts';
+import type { IoFailure } from './connection.ts';
+import { noFeatures, parseEhlo, parseGreeting } from './ehlo.ts';
+import { type Reply, replyText } from './reply.ts';
+import type { Session } from './session.ts';
+
+export type HandshakeEnd =
+  | { readonly kind: 'ready' }
+  | {
+      readonly kind: 'failed';
+      readonly scope: FailureScope;
+      readonly failure: Failure;
+      readonly quit: boolean;
+    }
+  /** Try this address again without TLS. */
+  | { readonly kind: 'retry-plaintext' };
+
+/** What the host loop knows about the server. */
+export interface HandshakeContext {
+  readonly around: Surroundings;
+  readonly attempt: Attempt;
+  readonly session: Session;
+  /** The request's nexthop as written, for the text of a mail loop. */
+  readonly nexthop: string;
+  /** This address has the best preference that was found. */
+  readonly best: boolean;
+  readonly policy: TlsPolicy;
+  readonly tls: TlsClient;
+}
+
+/** The text of an I/O failure. */
+export const ioFailureOf = (name: string, failure: IoFailure, where: string): Failure => ({
+  status: '4.4.2',
+  reason:
+    failure === 'timeout'
+      ? `conversation with ${name} timed out while ${where}`
+      : `lost connection with ${name} while ${where}`,
+});
+
+const ready: HandshakeEnd = { kind: 'ready' };
+
+const siteFailure = (status: string, reason: string, reply?: Reply): HandshakeEnd => ({
+  kind: 'failed',
+  scope: 'site',
+  failure: { status, reason, ...(reply === undefined ? {} : { reply }) },
+  quit: true,
+});
+
+const isPositive = (reply: Reply): boolean => reply.code >= 200 && reply.code < 300;
+
+export const shakeHands = async (context: HandshakeContext): Promise<HandshakeEnd> => {
+  const { session, attempt, around, policy } = context;
+  const { settings } = around;
+
+  if (settings.tlsWrapperMode) {
+    const end = await secure(context);
+    if (end.kind !== 'ready') return end;
+  }
+
+  const greetingReply = await session.connection.readReply(settings.timeouts.helo);
+  if (typeof greetingReply === 'string') {
+    return ioEnd(context, greetingReply, 'receiving the initial server greeting');
+  }
+  if (!isPositive(greetingReply)) {
+    const soften = settings.skip5xxGreeting && greetingReply.code >= 500 && greetingReply.code < 600;
+    return refused(context, greetingReply, soften);
+  }
+  const greeting = parseGreeting(greetingReply.text);
+  const pix = greeting.pix ? pixWorkarounds(context) : [];
+  session.delayDot = pix.includes('delay_dotcrlf');
+  if (detectsLoops(context) && sameName(greeting.serverName, settings.myhostname)) {
+    attempt.remark(`host ${session.relay} greeted me with my own hostname ${greeting.serverName}`, true);
+  }
+  const esmtp =
+    (greeting.esmtp || settings.alwaysSendEhlo) && !settings.neverSendEhlo && !pix.includes('disable_esmtp');
+
+  const hello = await sayHello(context, esmtp || settings.protocol === 'lmtp');
+  if (hello.kind !== 'ready') return hello;
+  if (session.tls !== undefined) return ready;
+
+  if (session.features.startTls && policy.level === 'none' && settings.noteStarttlsOffer) {
+    attempt.remark(`Host offered STARTTLS: [${session.endpoint.host}]`);
+  }
+  if (session.features.startTls && policy.level !== 'none' && context.tls.unavailable === undefined) {
+    session.connection.write('STARTTLS\r\n');
+    const reply = await session.connection.readReply(settings.timeouts.starttls);
+    if (typeof reply === 'string') {
+      return {
+        kind: 'failed',
+        scope: 'site',
+        failure: ioFailureOf(session.name, reply, 'receiving the STARTTLS response'),
+        quit: false,
+      };
+    }
+    if (isPositive(reply)) {
+      const end = await secure(context);
+      return end.kind === 'ready' ? await sayHello(context, true) : end;
+    }
+    if (!requiresTls(policy.level)) return ready;
+    return siteFailure(
+      reply.status,
+      `TLS is required, but host ${session.name} refused to start TLS: ${replyText(reply)}`,
+      reply,
+    );
+  }
+  if (!requiresTls(policy.level)) return ready;
+  if (!session.features.startTls) {
+    return siteFailure('4.7.4', `TLS is required, but was not offered by host ${session.name}`);
+  }
+  return siteFailure('4.7.5', 'TLS is required, but our TLS engine is unavailable');
+};
+
+/** EHLO with HELO to fall back on, or LHLO; sets the session's features. */
+const sayHello = async (context: HandshakeContext, esmtp: boolean): Promise<HandshakeEnd> => {
+  const { session, attempt, around } = context;
+  const { settings } = around;
+  session.features = noFeatures;
+  let verb = settings.protocol === 'lmtp' ? 'LHLO' : esmtp ? 'EHLO' : 'HELO';
+  let reply = await ask(context, verb);
+  if (verb === 'EHLO' && typeof reply !== 'string' && !isPositive(reply) && reply.code !== 421) {
+    verb = 'HELO';
+    reply = await ask(context, verb);
+  }
+  if (typeof reply === 'string') return ioEnd(context, reply, `performing the ${verb} handshake`);
+  if (!isPositive(reply)) return refused(context, reply, false);
+  attempt.step('ehlo', verb);
+  if (verb === 'HELO') return ready;
+
+  const { discard } = settings;
+  const ehlo = parseEhlo(reply.text, discard);
+  if (discard.note !== undefined) attempt.remark(discard.note);
+  if (ehlo.badSize !== undefined) {
+    attempt.remark(`bad EHLO SIZE limit "${ehlo.badSize}" from ${session.relay}`, true);
+  }
+  if (detectsLoops(context) && sameName(ehlo.serverName, settings.myhostname)) {
+    attempt.remark(
+      `host ${session.relay} replied to HELO/EHLO with my own hostname ${ehlo.serverName}`,
+      true,
+    );
+    return siteFailure(context.best ? '5.4.6' : '4.4.6', `mail for ${context.nexthop} loops back to myself`);
+  }
+  session.features = ehlo.features;
+  if (ehlo.features.smtputf8 && !ehlo.features.eightBitMime) {
+    attempt.remark(`host ${session.name} offers SMTPUTF8 support, but not 8BITMIME`);
+    session.features = { ...ehlo.features, eightBitMime: true };
+  }
+  const missing = missingSmtputf8(session, attempt);
+  return missing === undefined ? ready : { kind: 'failed', scope: 'softened', failure: missing, quit: true };
+};
+
+/** Why a session cannot take this message for want of SMTPUTF8, if it cannot. */
+export const missingSmtputf8 = (session: Session, attempt: Attempt): Failure | undefined =>
+  attempt.needsSmtputf8 && !session.features.smtputf8
+    ? {
+        status: '5.6.7',
+        reason: `message requires SMTPUTF8, but no server was found that supports SMTPUTF8. The last attempted server was ${session.name}`,
+      }
+    : undefined;
+
+const ask = (context: HandshakeContext, verb: string): Promise<Reply | IoFailure> => {
+  const { session, around } = context;
+  session.connection.write(`${verb} ${around.settings.heloName}\r\n`);
+  return session.connection.readReply(around.settings.timeouts.helo);
+};
+
+/** TLS on the open connection; on success the session is as if just connected. */
+const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
+  const { session, attempt, around, policy, tls } = context;
+  const { settings } = around;
+  session.features = noFeatures;
+  session.delayDot = false;
+  const prepared = tls.optionsFor(policy);
+  const socket =
+    prepared.kind === 'options'
+      ? await session.connection.startTls(prepared.options, settings.timeouts.starttls)
+      : new Error(prepared.reason);
+  if (typeof socket === 'string' || socket instanceof Error) {
+    const why = socket instanceof Error ? socket.message : socket === 'lost' ? 'lost connection' : socket;
+    remarkNoQueueId(context, `SSL_connect error to ${session.relay}: ${why}`);
+    if (mayRetryPlaintext(context)) return { kind: 'retry-plaintext' };
+    return {
+      kind: 'failed',
+      scope: policy.level === 'may' ? 'untold-site' : 'site',
+      failure: { status: '4.7.5', reason: 'Cannot start TLS: handshake failure' },
+      quit: false,
+    };
+  }
+  const verdict = verifyPeer(socket, policy, settings.fingerprintDigest);
+  session.tls = verdict.protocol;
+  session.plaintextRetry = mayRetryPlaintext(context);
+  attempt.step('tls', verdict.protocol);
+  if (verdict.distrust !== undefined && (settings.tlsLogLevel >= 2 || !verdict.accepted)) {
+    remarkNoQueueId(context, `certificate verification failed for ${session.relay}: ${verdict.distrust}`);
+  }
+  if (settings.tlsLogLevel >= 1) remarkNoQueueId(context, verdict.summary(session.relay));
+  return verdict.accepted ? ready : siteFailure('4.7.5', 'Server certificate not verified');
+};
+
+/** A second try in clear: only for mail that has waited, so that a passing fault or an attack at first sight does not strip TLS. */
+const mayRetryPlaintext = ({ policy, attempt, around }: HandshakeContext): boolean =>
+  policy.level === 'may' &&
+  !around.settings.tlsWrapperMode &&
+  attempt.request.activatedMs - attempt.request.envelope.arrivalMs >= around.settings.minimalBackoffMs;
+
+const ioEnd = (context: HandshakeContext, failure: IoFailure, where: string): HandshakeEnd =>
+  context.session.plaintextRetry
+    ? { kind: 'retry-plaintext' }
+    : {
+        kind: 'failed',
+        scope: 'site',
+        failure: ioFailureOf(context.session.name, failure, where),
+        quit: false,
+      };
+
+const refused = ({ session }: HandshakeContext, reply: Reply, soften: boolean): HandshakeEnd =>
+  siteFailure(
+    soften ? `4${reply.status.slice(1)}` : reply.status,
+    `host ${session.name} refused to talk to me: ${replyText(reply)}`,
+    reply,
+  );
+
+const pixWorkarounds = ({ around, attempt, session }: HandshakeContext): readonly string[] => {
+  const { pix } = around.settings;
+  const known = pix.workarounds.filter((name) => name === 'disable_esmtp' || name === 'delay_dotcrlf');
+  const young = around.now() - attempt.request.envelope.arrivalMs < pix.thresholdMs;
+  const names = known.filter((name) => name !== 'delay_dotcrlf' || !young);
+  if (known.length > 0) {
+    attempt.remark(`enabling PIX workarounds: ${names.join(', ')} for ${session.relay}`);
+  }
+  return names;
+};
+
+/** A server under our own name is a loop only where mail servers listen; another port may be a second instance. */
+const detectsLoops = ({ around, session }: HandshakeContext): boolean =>
+  around.settings.protocol === 'smtp' && session.endpoint.port === 25;
+
+const sameName = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
+
+const remarkNoQueueId = ({ around }: HandshakeContext, text: string): void =>
+  around.remark({ kind: 'remark', program: around.settings.protocol, text });

@@ -1,0 +1,340 @@
+/**
+ * Delivers one request: tries the session that the last request left, then host after host, destination after destination,
+ * fallback relay after fallback relay, while recipients remain (smtp(8), section "destination syntax"; RFC 5321 section 5.1).
+ *
+ * The order of events decides what a failure means: `finalServer` is set before each session, because a soft failure at
+ * the last host is recorded where it would be passed on to the next at any other.
+ */
+import type { Config } from '@mailfleet/config';
+import { requiresTls, type TlsClient, type TlsPolicy, tlsPolicy } from '@mailfleet/tls';
+import type { Attempt, Failure, Surroundings } from './attempt.ts';
+import { connectTo } from './connect.ts';
+import { missingSmtputf8, shakeHands } from './handshake.ts';
+import type { FindHosts, Host, HostLookup } from './hosts.ts';
+import type { RepeatableContent } from './prefetch.ts';
+import { Session } from './session.ts';
+import { Transaction, type TransactionEnd } from './transaction.ts';
+
+/** A destination to try: a TCP destination still to be looked up, or a UNIX-domain socket. */
+export type Element =
+  | { readonly kind: 'tcp'; readonly destination: string; readonly fallback: boolean }
+  | { readonly kind: 'unix'; readonly path: string };
+
+interface KeptSession {
+  readonly session: Session;
+  readonly host: Host;
+  /** Position of its destination in the list. */
+  readonly element: number;
+}
+
+export interface HostLoopOptions {
+  readonly config: Config;
+  readonly around: Surroundings;
+  readonly findHosts: FindHosts;
+  readonly tls: TlsClient;
+  /** The batch's nexthop as written. */
+  readonly nexthop: string;
+  readonly elements: readonly Element[];
+}
+
+/** How one request goes out. */
+export interface RequestIo {
+  readonly content: RepeatableContent;
+  readonly beforeDot: (recipients: readonly number[]) => void;
+  /** Another request waits for the session. */
+  readonly wanted: () => boolean;
+}
+
+/** What became of one address. */
+type Visit = 'no-session' | 'session';
+
+/** The host loop of one batch: keeps lookups and the open session between requests. */
+export class HostLoop {
+  readonly #options: HostLoopOptions;
+  readonly #lookups = new Map<number, HostLookup>();
+  #kept: KeptSession | undefined;
+  /** The last lookup or connect failure of the request at hand. */
+  #last: Failure | undefined;
+
+  constructor(options: HostLoopOptions) {
+    this.#options = options;
+  }
+
+  /** Serves one request to the end: afterwards every recipient of the attempt has an outcome. */
+  async deliver(attempt: Attempt, io: RequestIo): Promise<void> {
+    const { elements } = this.#options;
+    this.#last = undefined;
+    let position = this.#kept?.element ?? 0;
+    let lastTried: Element | undefined;
+    for (; position < elements.length && attempt.recipients.length > 0; position++) {
+      const element = elements[position];
+      if (element === undefined) break;
+      lastTried = element;
+      const lookup = await this.#lookUp(position, element);
+      let finalNexthop = position === elements.length - 1;
+      if (lookup.kind === 'failed') {
+        this.#last = lookup;
+        if (/^[45]\.4\.6$/.test(lookup.status)) finalNexthop = true;
+      } else {
+        finalNexthop ||= lookup.finalNexthop;
+        await this.#tryHosts(attempt, io, position, element, lookup.hosts, finalNexthop);
+      }
+      if (finalNexthop) break;
+    }
+    if (attempt.recipients.length > 0) this.#giveUp(attempt, lastTried);
+    if (this.#kept !== undefined && !io.wanted()) await this.close();
+  }
+
+  /** Ends the kept session, if there is one. */
+  async close(): Promise<void> {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    await kept?.session.quit();
+  }
+
+  async #lookUp(position: number, element: Element): Promise<HostLookup> {
+    if (element.kind === 'unix') {
+      const { myhostname } = this.#options.around.settings;
+      return {
+        kind: 'found',
+        hosts: [{ host: myhostname, address: element.path, port: 0, preference: 0 }],
+        finalNexthop: true,
+      };
+    }
+    const known = this.#lookups.get(position);
+    if (known !== undefined) return known;
+    const lookup = await this.#options.findHosts(element.destination);
+    this.#lookups.set(position, lookup);
+    return lookup;
+  }
+
+  async #tryHosts(
+    attempt: Attempt,
+    io: RequestIo,
+    position: number,
+    element: Element,
+    found: readonly Host[],
+    finalNexthop: boolean,
+  ): Promise<void> {
+    const { addressLimit, sessionLimit } = this.#options.around.settings;
+    let hosts = addressLimit > 0 ? found.slice(0, addressLimit) : found;
+    let sessions = 0;
+    const spent = (): boolean => sessionLimit > 0 && sessions >= sessionLimit;
+
+    const kept = this.#kept;
+    this.#kept = undefined;
+    if (kept !== undefined && (kept.element !== position || !kept.session.mayServeAnother())) {
+      await kept.session.quit();
+    } else if (kept !== undefined) {
+      const others = hosts.filter((host) => !sameEndpoint(host, kept.host));
+      sessions = 1;
+      attempt.finalServer = finalNexthop && (others.length === 0 || spent());
+      const end = await this.#reuse(attempt, io, kept);
+      if (end === 'stale') {
+        sessions = 0;
+      } else {
+        hosts = others;
+        if (end === 'retry-plaintext') {
+          await this.#visit(attempt, io, position, kept.host, plaintext, hosts, () => {
+            attempt.finalServer = finalNexthop && (hosts.length === 0 || spent());
+          });
+        }
+      }
+    }
+
+    for (const [index, host] of hosts.entries()) {
+      if (attempt.recipients.length === 0 || spent()) return;
+      const policy = this.#policyFor(attempt, element, host);
+      if (policy === undefined) continue;
+      const isLast = index === hosts.length - 1;
+      attempt.finalServer = finalNexthop && isLast;
+      const visit = await this.#visit(attempt, io, position, host, policy, found, () => {
+        sessions++;
+        attempt.finalServer = finalNexthop && (isLast || spent());
+      });
+      if (visit === 'session') this.#last = attempt.lastKept ?? this.#last;
+    }
+  }
+
+  /** One more transaction on the session that the last request left. */
+  async #reuse(
+    attempt: Attempt,
+    io: RequestIo,
+    kept: KeptSession,
+  ): Promise<'done' | 'stale' | 'retry-plaintext'> {
+    const { session } = kept;
+    session.attempt = attempt;
+    session.uses++;
+    attempt.startSession(session.facts());
+    const missing = missingSmtputf8(session, attempt);
+    if (missing !== undefined) {
+      attempt.failAll('softened', missing);
+      attempt.endSession();
+      await session.quit();
+      return 'done';
+    }
+    const end = await this.#transact(attempt, io, session);
+    await this.#settle(attempt, io, kept, end);
+    if (attempt.lastKept !== undefined) this.#last = attempt.lastKept;
+    return end.kind === 'stale' || end.kind === 'retry-plaintext' ? end.kind : 'done';
+  }
+
+  /** Connects to one address and holds one transaction there, in clear too where the policy is opportunistic. */
+  async #visit(
+    attempt: Attempt,
+    io: RequestIo,
+    element: number,
+    host: Host,
+    policy: TlsPolicy,
+    found: readonly Host[],
+    onSession: () => void,
+  ): Promise<Visit> {
+    const { around, tls, nexthop } = this.#options;
+    const { settings } = around;
+    const connected = await connectTo(host, settings, (text) => this.#remark(text, true));
+    if (connected.kind === 'failed') {
+      if (host.port !== 0) this.#remark(connected.reason, false);
+      this.#last = connected;
+      return 'no-session';
+    }
+    const session = new Session(connected.socket, host, around);
+    session.attempt = attempt;
+    session.uses = 1;
+    attempt.step('connected', session.relay);
+    attempt.startSession(session.facts());
+    const best = found.every((other) => other.preference >= host.preference);
+    const end = await shakeHands({ around, attempt, session, nexthop, best, policy, tls });
+    if (end.kind === 'retry-plaintext') {
+      session.connection.destroy();
+      attempt.endSession();
+      return await this.#visit(attempt, io, element, host, plaintext, found, onSession);
+    }
+    if (end.kind === 'failed') {
+      attempt.failAll(end.scope, end.failure);
+      attempt.endSession();
+      if (end.quit) await session.quit();
+      else session.connection.destroy();
+      return 'session';
+    }
+    onSession();
+    attempt.startSession(session.facts());
+    const transaction = await this.#transact(attempt, io, session);
+    await this.#settle(attempt, io, { session, host, element }, transaction);
+    if (transaction.kind === 'retry-plaintext') {
+      return await this.#visit(attempt, io, element, host, plaintext, found, () => undefined);
+    }
+    return 'session';
+  }
+
+  async #transact(attempt: Attempt, io: RequestIo, session: Session): Promise<TransactionEnd> {
+    const content = await io.content.take();
+    if (content === undefined) {
+      attempt.failAll('message', { status: '4.3.0', reason: 'unreadable mail queue entry' });
+      return { kind: 'untouched' };
+    }
+    return await new Transaction({
+      around: this.#options.around,
+      attempt,
+      session,
+      content,
+      beforeDot: io.beforeDot,
+      wanted: io.wanted,
+    }).run();
+  }
+
+  /** After a transaction: keeps the session for the next request, or ends it in the way its state allows. */
+  async #settle(attempt: Attempt, io: RequestIo, kept: KeptSession, end: TransactionEnd): Promise<void> {
+    const { session } = kept;
+    attempt.endSession();
+    session.attempt = undefined;
+    switch (end.kind) {
+      case 'done':
+      case 'untouched':
+        if (end.kind === 'done' && !end.open) session.connection.close();
+        else if (io.wanted() && attempt.recipients.length === 0 && session.mayServeAnother()) {
+          this.#kept = kept;
+        } else if (end.kind === 'untouched') session.connection.close();
+        else await session.quit();
+        return;
+      case 'broken':
+      case 'stale':
+      case 'retry-plaintext':
+        session.connection.destroy();
+    }
+  }
+
+  /** The policy for a host; undefined: this host must be left out. */
+  #policyFor(attempt: Attempt, element: Element, host: Host): TlsPolicy | undefined {
+    const { config, around } = this.#options;
+    const { protocol, tlsWrapperMode, myhostname } = around.settings;
+    const destination = element.kind === 'unix' ? myhostname : element.destination;
+    const policy = tlsPolicy(config, protocol, destination, host.host);
+    if (policy.warning !== undefined) attempt.remark(policy.warning, true);
+    if (policy.kind === 'invalid') {
+      this.#last = policy;
+      return undefined;
+    }
+    if (tlsWrapperMode && !requiresTls(policy.level)) {
+      attempt.remark(
+        `${protocol}_tls_wrappermode requires "${protocol}_tls_security_level = encrypt" (or stronger)`,
+        true,
+      );
+      return undefined;
+    }
+    if (element.kind === 'unix' && policy.level === 'may') return { ...policy, level: 'none' };
+    return policy;
+  }
+
+  /** No session decided: the last known reason becomes the outcome, softened where our own configuration is to blame. */
+  #giveUp(attempt: Attempt, element: Element | undefined): void {
+    const { elements, around } = this.#options;
+    const failure = this.#last ?? {
+      status: '4.3.0',
+      reason: 'server unavailable or unable to receive mail',
+    };
+    const first = elements[0];
+    if (failure.status.startsWith('5')) {
+      const { relayhost, protocol } = around.settings;
+      if (element?.kind === 'tcp' && element.fallback) {
+        attempt.remark(`${protocol}_fallback_relay configuration problem`, true);
+        attempt.giveUp({ status: '4.3.5', reason: failure.reason });
+        return;
+      }
+      if (
+        protocol === 'smtp' &&
+        relayhost !== '' &&
+        first?.kind === 'tcp' &&
+        first.destination === relayhost
+      ) {
+        attempt.remark('relayhost configuration problem', true);
+        attempt.giveUp({ status: '4.3.5', reason: failure.reason });
+        return;
+      }
+    }
+    attempt.giveUp(failure);
+  }
+
+  #remark(text: string, warning: boolean): void {
+    const { around } = this.#options;
+    around.remark({
+      kind: 'remark',
+      program: around.settings.protocol,
+      text,
+      ...(warning ? { warning } : {}),
+    });
+  }
+}
+
+/** For the second try of an opportunistic session. */
+const plaintext: TlsPolicy = {
+  kind: 'policy',
+  level: 'none',
+  match: [],
+  protocols: [],
+  ciphers: 'medium',
+  excludeCiphers: [],
+  serverName: '',
+};
+
+const sameEndpoint = (one: Host, other: Host): boolean =>
+  one.address === other.address && one.port === other.port;

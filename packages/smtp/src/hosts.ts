@@ -1,0 +1,22 @@
+/**
+ * What the engine needs to know about a destination: the addresses to try, in order, or why there are none. The real answer comes
+ * from @mailfleet/routing (DNS, MX choice, loop detection); tests pass a function.
+ */
+import type { Endpoint } from './connect.ts';
+
+export interface Host extends Endpoint {
+  /** MX preference; 0 without MX. */
+  readonly preference: number;
+}
+
+export type HostLookup =
+  | {
+      readonly kind: 'found';
+      readonly hosts: readonly Host[];
+      /** The local host is an MX for the destination: nothing after it may be tried. */
+      readonly finalNexthop: boolean;
+    }
+  | { readonly kind: 'failed'; readonly status: string; readonly reason: string };
+
+/** Looks one TCP destination up: `name`, `[name]:port`, `[address]`, … */
+export type FindHosts = (destination: string) => Promise<HostLookup>;

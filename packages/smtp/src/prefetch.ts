@@ -1,0 +1,81 @@
+/**
+ * Fetches the contents of a batch's next requests while the current one is on the wire, so that the session never waits for
+ * the store. Bounded by count and bytes; large contents are fetched only when their turn comes, because they are open files.
+ */
+import { Readable } from 'node:stream';
+import type { DeliveryRequest } from './delivery.ts';
+import type { Content } from './transaction.ts';
+
+export type FetchContent = (request: DeliveryRequest) => Promise<Content | undefined>;
+
+const AHEAD_REQUESTS = 16;
+const AHEAD_BYTES = 1024 * 1024;
+const LARGE_BYTES = 64 * 1024;
+
+export class ContentPrefetch {
+  readonly #requests: readonly DeliveryRequest[];
+  readonly #fetch: FetchContent;
+  readonly #ahead = new Map<number, Promise<Content | undefined>>();
+  #next = 0;
+  #bytes = 0;
+
+  constructor(requests: readonly DeliveryRequest[], fetch: FetchContent) {
+    this.#requests = requests;
+    this.#fetch = fetch;
+  }
+
+  /** Content of the request at a position; each position once, in order. */
+  take(position: number): Promise<Content | undefined> {
+    this.#next = Math.max(this.#next, position);
+    this.#fetchAhead(position);
+    const request = this.#requests[position];
+    if (request === undefined) throw new Error(`the batch has no request ${position}`);
+    const fetched = this.#ahead.get(position);
+    if (fetched === undefined) return this.#fetch(request);
+    this.#ahead.delete(position);
+    this.#bytes -= request.envelope.sizeBytes;
+    return fetched;
+  }
+
+  #fetchAhead(position: number): void {
+    while (this.#next < this.#requests.length && this.#next < position + AHEAD_REQUESTS) {
+      const request = this.#requests[this.#next];
+      if (request === undefined || this.#bytes > AHEAD_BYTES) return;
+      if (request.envelope.sizeBytes <= LARGE_BYTES) {
+        const fetched = this.#fetch(request);
+        // Whoever takes it sees the error; until then it must not count as unhandled.
+        fetched.catch(() => undefined);
+        this.#ahead.set(this.#next, fetched);
+        this.#bytes += request.envelope.sizeBytes;
+      }
+      this.#next++;
+    }
+  }
+}
+
+/** Content that can be sent more than once: a stream is fetched again for a second host. */
+export class RepeatableContent {
+  readonly #refetch: () => Promise<Content | undefined>;
+  #content: Content;
+  #used = false;
+
+  constructor(content: Content, refetch: () => Promise<Content | undefined>) {
+    this.#content = content;
+    this.#refetch = refetch;
+  }
+
+  async take(): Promise<Content | undefined> {
+    if (!this.#used || Buffer.isBuffer(this.#content)) {
+      this.#used = true;
+      return this.#content;
+    }
+    const again = await this.#refetch();
+    if (again !== undefined) this.#content = again;
+    return again;
+  }
+
+  /** Closes a stream that nobody read. */
+  dispose(): void {
+    if (!this.#used && this.#content instanceof Readable) this.#content.destroy();
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Reads server replies out of a byte stream (RFC 5321 section 4.2, RFC 2034), with limits against a server that never
+ * stops talking.
+ *
+ * Promises: whatever the bytes, memory stays bounded, nothing throws, and every byte that reaches a reply's text is
+ * printable ASCII. The final line of a reply alone decides its code and status; lines that are no reply lines
+ * stay in the text and mark the reply as `garbled`, because the session's pipelining can no longer be trusted.
+ */
+import type { DsnStatus } from './delivery.ts';
+
+export interface Reply {
+  readonly code: number;
+  /** Enhanced status of the final line, or one made up from the code. */
+  readonly status: DsnStatus;
+  /** All lines, code included, joined by newlines. */
+  readonly text: string;
+  /** The server sent lines that are not SMTP in front of this reply. */
+  readonly garbled: boolean;
+}
+
+/** What a parser tells its owner, besides replies. */
+export interface ReplyListener {
+  onReply(reply: Reply): void;
+  /** A line was cut at the limit; `head` is its beginning. */
+  onLongLine(head: string): void;
+  /** A line that is no reply line. */
+  onGarbage(line: string): void;
+  /** The server went far beyond the line limit: stop reading from it. */
+  onFlood(): void;
+}
+
+/** Reply text for a log line or report: one line. */
+export const replyText = (reply: Reply): string =>
+  reply.text.includes('\n') ? reply.text.replaceAll('\n', ' ') : reply.text;
+
+const unprintable = /[^\x20-\x7e]/;
+const everyUnprintable = /[^\x20-\x7e]/g;
+const enhancedCode = /^ *([245]\.\d{1,3}\.\d{1,3})(?: |$)/;
+
+const isDigit = (code: number): boolean => code >= 48 && code <= 57;
+
+/** Status of a reply's final line (RFC 3463); an unexpected first digit is a protocol error. */
+const statusOf = (line: string): DsnStatus => {
+  const digit = line[0];
+  if (digit !== '2' && digit !== '4' && digit !== '5') return '5.5.0';
+  const found = enhancedCode.exec(line.length > 3 ? line.slice(3) : '')?.[1];
+  return found?.[0] === digit ? found : `${digit}.0.0`;
+};
+
+export class ReplyParser {
+  readonly #listener: ReplyListener;
+  /** Bytes kept of one line, and of the text of one reply (`line_length_limit`). */
+  readonly #limit: number;
+  #line = '';
+  #skipped = 0;
+  #text = '';
+  #garbled = false;
+  #dead = false;
+
+  constructor(listener: ReplyListener, limit: number) {
+    this.#listener = listener;
+    this.#limit = limit;
+  }
+
+  /** Forgets all that is half read: what came in clear must not be taken for part of a TLS session. */
+  reset(): void {
+    this.#line = '';
+    this.#skipped = 0;
+    this.#text = '';
+    this.#garbled = false;
+  }
+
+  push(chunk: Buffer): void {
+    if (this.#dead) return;
+    const text = chunk.toString('latin1');
+    let start = 0;
+    for (;;) {
+      const end = text.indexOf('\n', start);
+      if (end < 0) break;
+      if (this.#line.length === 0 && this.#skipped === 0 && end - start <= this.#limit) {
+        this.#endLine(text.slice(start, end));
+      } else {
+        this.#keep(text.slice(start, end));
+        if (this.#dead) return;
+        const line = this.#line;
+        this.#line = '';
+        if (this.#skipped > 0) this.#listener.onLongLine(line.slice(0, 30).replace(everyUnprintable, '?'));
+        this.#skipped = 0;
+        this.#endLine(line);
+      }
+      start = end + 1;
+    }
+    if (start < text.length) this.#keep(text.slice(start));
+  }
+
+  #keep(piece: string): void {
+    const room = this.#limit - this.#line.length;
+    this.#line += piece.length <= room ? piece : piece.slice(0, room);
+    if (piece.length > room) this.#skipped += piece.length - room;
+    if (this.#skipped > this.#limit) {
+      this.#dead = true;
+      this.#listener.onFlood();
+    }
+  }
+
+  #endLine(raw: string): void {
+    let length = raw.length;
+    while (length > 0 && raw.charCodeAt(length - 1) === 13) length--;
+    let line = length === raw.length ? raw : raw.slice(0, length);
+    if (unprintable.test(line)) line = line.replace(everyUnprintable, '?');
+    if (this.#text === '') this.#text = line;
+    else if (this.#text.length < this.#limit) this.#text += `\n${line}`;
+
+    const coded =
+      line.length >= 3 &&
+      isDigit(line.charCodeAt(0)) &&
+      isDigit(line.charCodeAt(1)) &&
+      isDigit(line.charCodeAt(2));
+    const mark = coded ? line[3] : 'x';
+    if (mark === '-') return;
+    if (mark !== undefined && mark !== ' ') {
+      this.#garbled = true;
+      this.#listener.onGarbage(line);
+      return;
+    }
+    const reply: Reply = {
+      code: Number(line.slice(0, 3)),
+      status: statusOf(line),
+      text: this.#text,
+      garbled: this.#garbled,
+    };
+    this.#text = '';
+    this.#garbled = false;
+    this.#listener.onReply(reply);
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * One session with one server: the connection, what the server offers, and whether another transaction may use it.
+ *
+ * A session is reusable until something makes its state doubtful: an I/O failure, a line that is no reply, a reply code
+ * that signals a protocol error, a failed handshake. Refused senders and recipients do not.
+ */
+import type { Socket } from 'node:net';
+import type { Attempt, Surroundings } from './attempt.ts';
+import { type Endpoint, nameAddress, nameAddressPort } from './connect.ts';
+import { Connection } from './connection.ts';
+import { type Features, noFeatures } from './ehlo.ts';
+
+export class Session {
+  readonly connection: Connection;
+  readonly endpoint: Endpoint;
+  /** `H[A]` */
+  readonly name: string;
+  /** `H[A]:P` */
+  readonly relay: string;
+  readonly #around: Surroundings;
+  readonly startedMs: number;
+  features: Features = noFeatures;
+  reusable = true;
+  /** Transactions begun, the current one included. */
+  uses = 0;
+  /** TLS protocol version; undefined in clear. */
+  tls: string | undefined;
+  /** A failed conversation inside TLS may be repeated in clear. */
+  plaintextRetry = false;
+  /** PIX workaround: let the content go out before the dot. */
+  delayDot = false;
+  /** The request being served, for log lines. */
+  attempt: Attempt | undefined;
+
+  constructor(socket: Socket, endpoint: Endpoint, around: Surroundings) {
+    this.endpoint = endpoint;
+    this.#around = around;
+    this.name = nameAddress(endpoint);
+    this.relay = nameAddressPort(endpoint);
+    this.startedMs = around.now();
+    this.connection = new Connection(socket, around.settings, {
+      onLongLine: (head) =>
+        this.#warn(`${this.relay}: response longer than ${around.settings.lineLengthLimit}: ${head}...`),
+      onGarbage: (line) => this.#onGarbage(line),
+    });
+  }
+
+  /** What outcomes of a transaction on this session say about it. */
+  facts(): Parameters<Attempt['startSession']>[0] {
+    return {
+      relay: this.relay,
+      host: this.endpoint.host,
+      connectionUse: this.uses,
+      dsn: this.features.dsn,
+      ...(this.tls === undefined ? {} : { tls: this.tls }),
+    };
+  }
+
+  /** May serve one more request: healthy, and within the limits of time and count. */
+  mayServeAnother(): boolean {
+    const { reuseTimeLimitMs, reuseCountLimit } = this.#around.settings;
+    return (
+      this.reusable &&
+      this.connection.failure === undefined &&
+      this.#around.now() - this.startedMs < reuseTimeLimitMs &&
+      (reuseCountLimit === 0 || this.uses <= reuseCountLimit)
+    );
+  }
+
+  /** Says goodbye (unless the connection is dead) and closes. */
+  async quit(): Promise<void> {
+    const { connection } = this;
+    if (connection.failure === undefined) {
+      connection.write('QUIT\r\n');
+      const { skipQuitResponse, timeouts } = this.#around.settings;
+      if (!skipQuitResponse) await connection.readReply(timeouts.quit);
+    }
+    connection.close();
+  }
+
+  #warn(text: string): void {
+    if (this.attempt !== undefined) this.attempt.remark(text, true);
+    else
+      this.#around.remark({ kind: 'remark', program: this.#around.settings.protocol, warning: true, text });
+  }
+
+  #onGarbage(line: string): void {
+    this.reusable = false;
+    if (!this.features.pipelining) return;
+    const { protocol, helpfulWarnings } = this.#around.settings;
+    this.#warn(`non-${protocol === 'lmtp' ? 'LMTP' : 'ESMTP'} response from ${this.relay}: ${line}`);
+    if (helpfulWarnings) {
+      this.#warn(
+        `to prevent loss of mail, turn off command pipelining for ${this.endpoint.address} with the ` +
+          `${protocol === 'lmtp' ? 'lmtp_discard_lhlo' : 'smtp_discard_ehlo'}_keyword_address_maps parameter`,
+      );
+    }
+  }
+}

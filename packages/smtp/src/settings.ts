@@ -1,0 +1,118 @@
+/**
+ * What the engine reads of main.cf, worked out once per agent so that no transaction looks a parameter up.
+ * Durations in milliseconds, sizes in bytes. The LMTP forms apply when the protocol is lmtp.
+ */
+import type { Config } from '@mailfleet/config';
+import type { ConnectSettings } from './connect.ts';
+import type { ConnectionLimits } from './connection.ts';
+import type { Protocol } from './delivery.ts';
+import { type Discard, parseDiscard } from './ehlo.ts';
+import type { EnvelopeSettings } from './envelope.ts';
+
+/** Section 9 of the client's time limits; each holds for one read or write. */
+export interface Timeouts {
+  readonly helo: number;
+  readonly starttls: number;
+  readonly xforward: number;
+  readonly mail: number;
+  readonly rcpt: number;
+  readonly dataInit: number;
+  readonly dataXfer: number;
+  readonly dataDone: number;
+  readonly rset: number;
+  readonly quit: number;
+}
+
+export interface PixSettings {
+  readonly workarounds: readonly string[];
+  readonly delayMs: number;
+  readonly thresholdMs: number;
+}
+
+export interface AgentSettings extends ConnectSettings, ConnectionLimits, EnvelopeSettings {
+  readonly protocol: Protocol;
+  readonly myhostname: string;
+  readonly heloName: string;
+  readonly alwaysSendEhlo: boolean;
+  readonly neverSendEhlo: boolean;
+  readonly skip5xxGreeting: boolean;
+  readonly skipQuitResponse: boolean;
+  readonly discard: Discard;
+  readonly sendXforward: boolean;
+  readonly lineLimit: number;
+  readonly softBounce: boolean;
+  readonly helpfulWarnings: boolean;
+  /** LMTP: a success is final delivery even when the server does not offer DSN. */
+  readonly assumeFinal: boolean;
+  readonly addressLimit: number;
+  readonly sessionLimit: number;
+  readonly fallbackRelays: readonly string[];
+  readonly relayhost: string;
+  readonly reuseTimeLimitMs: number;
+  readonly reuseCountLimit: number;
+  readonly minimalBackoffMs: number;
+  readonly noteStarttlsOffer: boolean;
+  readonly tlsLogLevel: number;
+  readonly tlsWrapperMode: boolean;
+  readonly fingerprintDigest: string;
+  readonly pix: PixSettings;
+  readonly timeouts: Timeouts;
+}
+
+/** Numeric log level; a list of level names counts as the summary level. */
+const logLevelOf = (words: readonly string[]): number => {
+  const first = words[0] ?? '0';
+  return /^\d+$/.test(first) ? Number(first) : 1;
+};
+
+export const agentSettings = (config: Config, protocol: Protocol): AgentSettings => ({
+  protocol,
+  myhostname: config.get('myhostname'),
+  heloName: config.getFor(protocol, 'smtp_helo_name'),
+  alwaysSendEhlo: config.get('smtp_always_send_ehlo'),
+  neverSendEhlo: config.get('smtp_never_send_ehlo'),
+  skip5xxGreeting: config.getFor(protocol, 'smtp_skip_5xx_greeting'),
+  skipQuitResponse: config.getFor(protocol, 'smtp_skip_quit_response'),
+  discard: parseDiscard(config.getFor(protocol, 'smtp_discard_ehlo_keywords')),
+  sendXforward: config.getFor(protocol, 'smtp_send_xforward_command'),
+  lineLimit: config.getFor(protocol, 'smtp_line_length_limit'),
+  lineLengthLimit: config.get('line_length_limit'),
+  perRequestDeadline: config.getFor(protocol, 'smtp_per_request_deadline'),
+  quoteEnvelope: config.getFor(protocol, 'smtp_quote_rfc821_envelope'),
+  softBounce: config.get('soft_bounce'),
+  helpfulWarnings: config.get('helpful_warnings'),
+  assumeFinal: protocol === 'lmtp' && config.get('lmtp_assume_final'),
+  addressLimit: config.getFor(protocol, 'smtp_mx_address_limit'),
+  sessionLimit: config.getFor(protocol, 'smtp_mx_session_limit'),
+  fallbackRelays: config.getFor(protocol, 'smtp_fallback_relay'),
+  relayhost: config.get('relayhost').join(' '),
+  reuseTimeLimitMs: config.getFor(protocol, 'smtp_connection_reuse_time_limit'),
+  reuseCountLimit: config.getFor(protocol, 'smtp_connection_reuse_count_limit'),
+  minimalBackoffMs: config.get('minimal_backoff_time'),
+  noteStarttlsOffer: config.getFor(protocol, 'smtp_tls_note_starttls_offer'),
+  tlsLogLevel: logLevelOf(config.getFor(protocol, 'smtp_tls_loglevel')),
+  tlsWrapperMode: config.getFor(protocol, 'smtp_tls_wrappermode'),
+  fingerprintDigest: config.getFor(protocol, 'smtp_tls_fingerprint_digest'),
+  connectTimeoutMs: config.getFor(protocol, 'smtp_connect_timeout'),
+  bindAddress: config.getFor(protocol, 'smtp_bind_address'),
+  bindAddress6: config.getFor(protocol, 'smtp_bind_address6'),
+  bindAddressEnforce: config.getFor(protocol, 'smtp_bind_address_enforce'),
+  queueDirectory: config.get('queue_directory'),
+  pix: {
+    workarounds: config.getFor(protocol, 'smtp_pix_workarounds').map((name) => name.toLowerCase()),
+    delayMs: config.getFor(protocol, 'smtp_pix_workaround_delay_time'),
+    thresholdMs: config.getFor(protocol, 'smtp_pix_workaround_threshold_time'),
+  },
+  timeouts: {
+    helo: config.getFor(protocol, 'smtp_helo_timeout'),
+    starttls: config.getFor(protocol, 'smtp_starttls_timeout'),
+    xforward: config.getFor(protocol, 'smtp_xforward_timeout'),
+    mail: config.getFor(protocol, 'smtp_mail_timeout'),
+    rcpt: config.getFor(protocol, 'smtp_rcpt_timeout'),
+    dataInit: config.getFor(protocol, 'smtp_data_init_timeout'),
+    dataXfer: config.getFor(protocol, 'smtp_data_xfer_timeout'),
+    dataDone: config.getFor(protocol, 'smtp_data_done_timeout'),
+    rset: config.getFor(protocol, 'smtp_rset_timeout'),
+    quit: config.getFor(protocol, 'smtp_quit_timeout'),
+  },
+});

@@ -1,0 +1,133 @@
+/**
+ * For the tests beside it: an agent whose destination is a list of scripted servers, and everything it said and recorded.
+ * Servers on 127.0.0.x stand for hosts mx1.test, mx2.test, … in order of preference.
+ */
+import { makeConfig } from '@mailfleet/config';
+import { type BatchIo, createDeliveryAgent } from './agent.ts';
+import type { Batch, DeliveryRequest, Envelope, Outcome, Protocol, RequestResult } from './delivery.ts';
+import type { FindHosts, Host } from './hosts.ts';
+
+export interface Server {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface TestDelivery {
+  readonly protocol?: Protocol;
+  readonly servers?: readonly Server[];
+  readonly nexthop?: string;
+  readonly findHosts?: FindHosts;
+  readonly config?: Readonly<Record<string, string>>;
+  /** Recipients of each request; one request to one recipient by default. */
+  readonly requests?: readonly (readonly string[])[];
+  readonly envelope?: Partial<Envelope>;
+  readonly content?: string | Buffer | ((request: DeliveryRequest) => ReturnType<BatchIo['content']>);
+  readonly signal?: AbortSignal;
+  readonly onRecord?: (result: RequestResult) => void;
+  /** How long the messages waited before they became active. */
+  readonly waitedMs?: number;
+}
+
+export interface TestResult {
+  readonly results: readonly RequestResult[];
+  /** All outcomes in order of decision. */
+  readonly outcomes: readonly Outcome[];
+  /** `kind status reason` of each outcome. */
+  readonly verdicts: readonly string[];
+  readonly returned: readonly string[];
+  /** Log lines: `QID: warning: text` with the parts that apply. */
+  readonly remarks: readonly string[];
+  readonly dots: readonly (readonly number[])[];
+}
+
+export const hostsOf = (servers: readonly Server[]): Host[] =>
+  servers.map((server, index) => ({
+    host: `mx${index + 1}.test`,
+    address: server.host,
+    port: server.port,
+    preference: 10 * (index + 1),
+  }));
+
+export const requestTo = (
+  recipients: readonly string[],
+  queueId = 'Q1',
+  envelope: Partial<Envelope> = {},
+): DeliveryRequest => {
+  const now = Date.now();
+  return {
+    envelope: {
+      queueId,
+      sender: 'sender@example.org',
+      sizeBytes: 20,
+      arrivalMs: now,
+      createdMs: now,
+      ...envelope,
+    },
+    recipients: recipients.map((address, index) => ({ index, address })),
+    contentShard: 0,
+    activatedMs: now,
+  };
+};
+
+export const batchOf = (
+  requests: readonly DeliveryRequest[],
+  nexthop: string,
+  protocol: Protocol = 'smtp',
+): Batch => ({
+  id: 'b1',
+  shard: 0,
+  fence: 1,
+  transport: protocol,
+  protocol,
+  nexthop,
+  batchedMs: Date.now(),
+  requests,
+});
+
+export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
+  const protocol = delivery.protocol ?? 'smtp';
+  const remarks: string[] = [];
+  const results: RequestResult[] = [];
+  const dots: (readonly number[])[] = [];
+  const hosts = hostsOf(delivery.servers ?? []);
+  const agent = createDeliveryAgent({
+    config: makeConfig({
+      myhostname: 'client.test',
+      smtp_tls_security_level: 'none',
+      ...delivery.config,
+    }),
+    transport: protocol,
+    protocol,
+    findHosts: delivery.findHosts ?? (async () => ({ kind: 'found', hosts, finalNexthop: false })),
+    remark: ({ queueId, warning, text }) =>
+      remarks.push(
+        `${queueId === undefined ? '' : `${queueId}: `}${warning === true ? 'warning: ' : ''}${text}`,
+      ),
+  });
+  const requests = (delivery.requests ?? [['one@example.com']]).map((recipients, index) => {
+    const request = requestTo(recipients, `Q${index + 1}`, delivery.envelope);
+    return { ...request, activatedMs: request.envelope.arrivalMs + (delivery.waitedMs ?? 0) };
+  });
+  const content = delivery.content ?? 'Subject: test\r\n\r\nHello\r\n';
+  const { returned } = await agent.deliverBatch(
+    batchOf(requests, delivery.nexthop ?? 'example.com', protocol),
+    {
+      content: async (request) => (typeof content === 'function' ? content(request) : Buffer.from(content)),
+      beforeDot: (_, recipients) => dots.push(recipients),
+      record: async (result) => {
+        results.push(result);
+        delivery.onRecord?.(result);
+      },
+      signal: delivery.signal ?? new AbortController().signal,
+    },
+  );
+  const outcomes = results.flatMap((result) => result.outcomes);
+  return {
+    results,
+    outcomes,
+    verdicts: outcomes.map((outcome) => `${outcome.kind} ${outcome.status} ${outcome.reason}`),
+    returned,
+    remarks,
+    dots,
+  };
+};

@@ -1,0 +1,429 @@
+/**
+ * One mail transaction: MAIL, RCPT for each recipient, DATA, content, and the replies to all of them (RFC 5321 section 3.3,
+ * RFC 2920 for pipelining, RFC 2033 for LMTP).
+ *
+ * The sender runs ahead of the receiver as far as it may: without PIPELINING by one command, with it by up to 4096 bytes
+ * of commands, so that neither side can fill the other's buffers and wait for ever. It never sends content before it has the
+ * DATA reply, and once it knows every reply it changes course: RSET instead of more commands that can only fail.
+ *
+ * Each recipient is marked at the attempt by the reply that decides about it. What is returned says what the
+ * connection is good for afterwards.
+ */
+import type { Attempt, Failure, Surroundings } from './attempt.ts';
+import type { IoFailure } from './connection.ts';
+import { ContentEncoder } from './content.ts';
+import { mailCommand, rcptCommand, xforwardCommands } from './envelope.ts';
+import { ioFailureOf } from './handshake.ts';
+import { isSafe } from './quote.ts';
+import { type Reply, replyText } from './reply.ts';
+import type { Session } from './session.ts';
+import type { Timeouts } from './settings.ts';
+
+export type Content = Buffer | AsyncIterable<Uint8Array>;
+
+export type TransactionEnd =
+  /** Ran to its end; `open`: no QUIT was sent, and the server waits for a new transaction. */
+  | { readonly kind: 'done'; readonly open: boolean }
+  /** Nothing was sent: the session is as it was. */
+  | { readonly kind: 'untouched' }
+  /** The connection is of no use any more; open recipients are marked. */
+  | { readonly kind: 'broken' }
+  /** A reused session failed before MAIL was answered: nothing happened, a fresh one may be used. */
+  | { readonly kind: 'stale' }
+  /** An opportunistic TLS session failed: nothing more was marked, the address may be tried in clear. */
+  | { readonly kind: 'retry-plaintext' };
+
+export interface TransactionContext {
+  readonly around: Surroundings;
+  readonly attempt: Attempt;
+  readonly session: Session;
+  readonly content: Content;
+  /** Called just before the final dot with the indexes of the recipients that it may deliver to. */
+  readonly beforeDot: (recipients: readonly number[]) => void;
+  /** Another request waits for this session. */
+  readonly wanted: () => boolean;
+}
+
+/** Commands that may stand in the server's input unanswered, in bytes (RFC 2920 section 3.1 and the usual buffer sizes). */
+const PIPELINE_BYTES = 4096;
+/** An older network I/O than this makes the sender wait for replies before it sends more. */
+const STALE_IO_MS = 10_000;
+/** Content that may wait in this process before the sender waits for the network. */
+const BACKLOG_BYTES = 256 * 1024;
+/** Larger contents go out in pieces, so that no encoded copy of the whole exists. */
+const PIECE_BYTES = 64 * 1024;
+
+type Stage = 'xforward1' | 'xforward2' | 'mail' | 'rcpt' | 'data' | 'dot' | 'rset' | 'quit';
+
+const where: Readonly<Record<Stage, string>> = {
+  xforward1: 'sending XFORWARD name/address',
+  xforward2: 'sending XFORWARD protocol/helo_name',
+  mail: 'sending MAIL FROM',
+  rcpt: 'sending RCPT TO',
+  data: 'sending DATA command',
+  dot: 'sending end of data -- message may be sent more than once',
+  rset: 'sending RSET',
+  quit: 'sending QUIT',
+};
+const whereContent = 'sending message body';
+
+const timeoutOf: Readonly<Record<Stage, keyof Timeouts>> = {
+  xforward1: 'xforward',
+  xforward2: 'xforward',
+  mail: 'mail',
+  rcpt: 'rcpt',
+  data: 'dataInit',
+  dot: 'dataDone',
+  rset: 'rset',
+  quit: 'quit',
+};
+
+/** Reply codes that betray a confused server: such a session serves no second message. */
+const isProtocolError = (code: number): boolean =>
+  code < 400 || code > 599 || (code >= 500 && code <= 509) || code === 555;
+
+export class Transaction {
+  readonly #context: TransactionContext;
+  readonly #pipelining: boolean;
+  /** Stages whose replies are due, in order; `#received` of them are here. */
+  readonly #due: Stage[] = [];
+  #received = 0;
+  #unsent = '';
+  #mailAnswered = false;
+  #mailRejected = false;
+  #dataRejected = false;
+  /** Positions of the recipients in RCPT order, and how many of their replies are here. */
+  #rcpts: readonly number[] = [];
+  #rcptReplies = 0;
+  /** Positions of accepted recipients, in RCPT order. */
+  readonly #accepted: number[] = [];
+  #dotReplies = 0;
+  #end: TransactionEnd | undefined;
+
+  constructor(context: TransactionContext) {
+    this.#context = context;
+    this.#pipelining = context.session.features.pipelining;
+  }
+
+  async run(): Promise<TransactionEnd> {
+    const { attempt, session, around } = this.#context;
+    const { envelope } = attempt.request;
+    const { features } = session;
+    const { settings } = around;
+
+    if (features.sizeLimit > 0 && features.sizeLimit < envelope.sizeBytes) {
+      attempt.failAll('message', {
+        status: '5.3.4',
+        reason: `message size ${envelope.sizeBytes} exceeds size limit ${features.sizeLimit} of server ${session.name}`,
+      });
+      return { kind: 'untouched' };
+    }
+    this.#refuseUnsafe();
+    const rcpts = attempt.recipients.flatMap((_, position) =>
+      attempt.isUnmarked(position) ? [position] : [],
+    );
+    if (rcpts.length === 0) return { kind: 'untouched' };
+    this.#rcpts = rcpts;
+
+    if (settings.sendXforward) {
+      const { nameAddress, protocolHelo } = xforwardCommands(envelope, features);
+      if (nameAddress !== undefined && !(await this.#command(nameAddress, 'xforward1'))) return this.#ended();
+      if (protocolHelo !== undefined && !(await this.#command(protocolHelo, 'xforward2')))
+        return this.#ended();
+    }
+
+    const mail = mailCommand(envelope, features, settings);
+    if (!(await this.#command(mail, 'mail'))) return this.#ended();
+    attempt.setUpDone();
+
+    for (const position of rcpts) {
+      const recipient = attempt.recipients[position];
+      if (recipient === undefined) continue;
+      const rcpt = rcptCommand(recipient, envelope, features, settings);
+      if (this.#mustSync(rcpt) && !(await this.#sync())) return this.#ended();
+      if (this.#mailRejected) return await this.#abort();
+      this.#queue(rcpt, 'rcpt');
+    }
+
+    if (this.#mustSync('DATA') && !(await this.#sync())) return this.#ended();
+    if (this.#isSynchronized && this.#accepted.length === 0) return await this.#abort();
+    this.#queue('DATA', 'data');
+    if (!(await this.#sync())) return this.#ended();
+    if (this.#dataRejected) return await this.#abort();
+    return await this.#sendContent();
+  }
+
+  /** The last barrier: whatever came in, no address can add a command line of its own. */
+  #refuseUnsafe(): void {
+    const { attempt } = this.#context;
+    if (!isSafe(attempt.request.envelope.sender)) {
+      attempt.failAll('message', {
+        status: '5.1.7',
+        reason: 'sender address contains a line break or null byte',
+      });
+    }
+    attempt.recipients.forEach((recipient, position) => {
+      if (isSafe(recipient.address) || !attempt.isUnmarked(position)) return;
+      attempt.failOne(position, {
+        status: '5.1.3',
+        reason: 'recipient address contains a line break or null byte',
+      });
+    });
+  }
+
+  get #isSynchronized(): boolean {
+    return this.#received === this.#due.length;
+  }
+
+  #mustSync(command: string): boolean {
+    if (this.#isSynchronized) return false;
+    if (!this.#pipelining) return true;
+    return (
+      this.#unsent.length + command.length + 2 > PIPELINE_BYTES ||
+      this.#context.session.connection.idleMs > STALE_IO_MS
+    );
+  }
+
+  #queue(command: string, stage: Stage): void {
+    // Commands are ASCII unless SMTPUTF8 is in use; counting those bytes as characters errs by little.
+    this.#unsent += `${command}\r\n`;
+    this.#due.push(stage);
+  }
+
+  async #command(command: string, stage: Stage): Promise<boolean> {
+    if (this.#mustSync(command) && !(await this.#sync())) return false;
+    this.#queue(command, stage);
+    return true;
+  }
+
+  #flush(): void {
+    if (this.#unsent === '') return;
+    this.#context.session.connection.write(this.#unsent);
+    this.#unsent = '';
+  }
+
+  /** Sends what is queued and reads every reply that is due. False: the connection failed, `#end` says how it ends. */
+  async #sync(): Promise<boolean> {
+    this.#flush();
+    const { connection } = this.#context.session;
+    const { timeouts } = this.#context.around.settings;
+    while (this.#received < this.#due.length) {
+      const stage = this.#due[this.#received];
+      if (stage === undefined) break;
+      const reply = connection.takeReply() ?? (await connection.readReply(timeouts[timeoutOf[stage]]));
+      if (typeof reply === 'string') {
+        this.#fail(reply, where[stage]);
+        return false;
+      }
+      this.#received++;
+      this.#handle(stage, reply);
+    }
+    return true;
+  }
+
+  #handle(stage: Stage, reply: Reply): void {
+    const { attempt, session } = this.#context;
+    const digit = Math.trunc(reply.code / 100);
+    if (reply.garbled) session.reusable = false;
+    switch (stage) {
+      case 'xforward1':
+      case 'xforward2':
+        if (digit !== 2) {
+          const command = stage === 'xforward1' ? 'name/address' : 'helo/protocol';
+          attempt.remark(
+            `host ${session.relay} said: ${replyText(reply)} (in reply to XFORWARD ${command} command)`,
+            true,
+          );
+        }
+        break;
+      case 'mail':
+        this.#mailAnswered = true;
+        attempt.step('mail');
+        if (digit !== 2) {
+          this.#mailRejected = true;
+          attempt.failAll('message', this.#rejection(reply, 'MAIL FROM command'));
+        }
+        break;
+      case 'rcpt': {
+        const position = this.#rcpts[this.#rcptReplies++];
+        if (this.#rcptReplies === this.#rcpts.length) attempt.step('rcpt');
+        if (this.#mailRejected || position === undefined) break;
+        if (digit === 2) this.#accepted.push(position);
+        else attempt.failOne(position, this.#rejection(reply, 'RCPT TO command'));
+        break;
+      }
+      case 'data':
+        attempt.step('data');
+        if (digit !== 3) {
+          this.#dataRejected = true;
+          if (this.#accepted.length > 0) attempt.failAll('message', this.#rejection(reply, 'DATA command'));
+        }
+        break;
+      case 'dot':
+        this.#handleDot(reply, digit === 2);
+        break;
+      case 'rset':
+      case 'quit':
+        break;
+    }
+  }
+
+  #handleDot(reply: Reply, accepted: boolean): void {
+    const { attempt, around } = this.#context;
+    if (this.#accepted.length === 0) return;
+    attempt.transferDone();
+    attempt.step('dot');
+    if (around.settings.protocol === 'lmtp') {
+      const position = this.#accepted[this.#dotReplies++];
+      if (position === undefined) return;
+      if (accepted) attempt.deliver(position, reply);
+      else attempt.failOne(position, this.#rejection(reply, 'end of DATA command'));
+    } else if (accepted) {
+      for (const position of this.#accepted) attempt.deliver(position, reply);
+    } else {
+      attempt.failAll('message', this.#rejection(reply, 'end of DATA command'));
+    }
+  }
+
+  #rejection(reply: Reply, stage: string): Failure {
+    if (isProtocolError(reply.code)) this.#context.session.reusable = false;
+    const reason = `host ${this.#context.session.name} said: ${replyText(reply)} (in reply to ${stage})`;
+    const digit = reply.status[0];
+    return digit === '4' || digit === '5'
+      ? { status: reply.status, reason, reply }
+      : { status: '5.5.0', reason: `Protocol error: ${reason}`, reply };
+  }
+
+  /** RSET instead of commands that can only fail, then QUIT unless the session is wanted. */
+  async #abort(): Promise<TransactionEnd> {
+    this.#queue('RSET', 'rset');
+    return await this.#finish(this.#keep(), false);
+  }
+
+  #keep(): boolean {
+    return this.#context.wanted() && this.#context.session.mayServeAnother();
+  }
+
+  async #sendContent(): Promise<TransactionEnd> {
+    const { content, session, attempt, around } = this.#context;
+    const { connection } = session;
+    const keep = this.#keep();
+    if (this.#accepted.length === 0) {
+      // DATA was on its way already: an empty message to nobody (RFC 2920 section 3.1).
+      this.#queue('.', 'dot');
+      return await this.#finish(keep, false);
+    }
+    const encoder = new ContentEncoder(around.settings.lineLimit, () =>
+      attempt.remark(`breaking line > ${around.settings.lineLimit} bytes with <CR><LF>SPACE`),
+    );
+    const quitsAlong = !keep && this.#pipelining;
+    const tail = quitsAlong ? 'QUIT\r\n' : '';
+
+    if (Buffer.isBuffer(content) && content.length <= PIECE_BYTES && !session.delayDot) {
+      this.#beforeDot();
+      connection.write(encoder.encodeWhole(content, tail));
+    } else {
+      const sent = await this.#sendPieces(encoder, content);
+      if (sent !== 'sent') return sent;
+      if (session.delayDot) {
+        const failure = await connection.drained(around.settings.timeouts.dataXfer);
+        if (failure !== undefined) return await this.#contentFailed(failure);
+        await new Promise((resolve) => setTimeout(resolve, around.settings.pix.delayMs));
+      }
+      this.#beforeDot();
+      connection.write(encoder.end(tail));
+    }
+    if (connection.backlog > 0) {
+      const failure = await connection.drained(around.settings.timeouts.dataXfer);
+      if (failure !== undefined) return await this.#contentFailed(failure);
+    }
+    const dots = around.settings.protocol === 'lmtp' ? this.#accepted.length : 1;
+    for (let dot = 0; dot < dots; dot++) this.#due.push('dot');
+    return await this.#finish(keep, quitsAlong);
+  }
+
+  async #sendPieces(encoder: ContentEncoder, content: Content): Promise<'sent' | TransactionEnd> {
+    const { session, attempt, around } = this.#context;
+    const { connection } = session;
+    try {
+      for await (const piece of Buffer.isBuffer(content) ? piecesOf(content) : content) {
+        connection.write(encoder.encode(piece));
+        const failure =
+          connection.backlog > BACKLOG_BYTES
+            ? await connection.drained(around.settings.timeouts.dataXfer)
+            : connection.failure;
+        if (failure !== undefined) return await this.#contentFailed(failure);
+      }
+      return 'sent';
+    } catch (error) {
+      // Not the message's fault for all we know: deferred. The server must not see a dot, so the connection goes.
+      const why = error instanceof Error ? error.message : String(error);
+      attempt.remark(`content cannot be read: ${why}`, true);
+      attempt.finalServer = true;
+      attempt.failAll('message', { status: '4.3.0', reason: 'unreadable mail queue entry' });
+      return { kind: 'broken' };
+    }
+  }
+
+  #beforeDot(): void {
+    const { attempt, beforeDot } = this.#context;
+    beforeDot(this.#accepted.map((position) => attempt.recipients[position]?.index ?? -1));
+  }
+
+  /** The server hung up on the content: it may have said why (a premature end-of-data reply). */
+  async #contentFailed(failure: IoFailure): Promise<TransactionEnd> {
+    const { session, around } = this.#context;
+    const reply =
+      failure === 'lost' ? await session.connection.readReply(around.settings.timeouts.dataDone) : failure;
+    if (typeof reply === 'string') {
+      this.#fail(failure, whereContent);
+      return this.#ended();
+    }
+    const { attempt } = this.#context;
+    // A 2xx to half a message is no delivery: not reported as sent, unlike Postfix.
+    if (reply.code >= 200 && reply.code < 300) {
+      this.#fail(failure, whereContent);
+      return this.#ended();
+    }
+    attempt.transferDone();
+    attempt.failAll('message', this.#rejection(reply, 'end of DATA command'));
+    return { kind: 'broken' };
+  }
+
+  /** Reads what is due, sends QUIT if the session is not kept, and waits for its reply where main.cf says so. */
+  async #finish(keep: boolean, quitSent: boolean): Promise<TransactionEnd> {
+    const { attempt, session, around } = this.#context;
+    const { skipQuitResponse } = around.settings;
+    if (!keep && !quitSent) {
+      if (this.#mustSync('QUIT') && !(await this.#sync())) return this.#ended();
+      this.#unsent += 'QUIT\r\n';
+    }
+    if (!(await this.#sync())) return this.#ended();
+    attempt.sessionCompleted();
+    if (keep) return { kind: 'done', open: true };
+    if (!skipQuitResponse) await session.connection.readReply(around.settings.timeouts.quit);
+    return { kind: 'done', open: false };
+  }
+
+  #fail(failure: IoFailure, phase: string): void {
+    const { attempt, session } = this.#context;
+    session.reusable = false;
+    if (!this.#mailAnswered && session.uses > 1) {
+      this.#end = { kind: 'stale' };
+    } else if (session.plaintextRetry && attempt.anyUnmarked) {
+      this.#end = { kind: 'retry-plaintext' };
+    } else {
+      attempt.failAll('site', ioFailureOf(session.name, failure, phase));
+      this.#end = { kind: 'broken' };
+    }
+  }
+
+  #ended(): TransactionEnd {
+    return this.#end ?? { kind: 'broken' };
+  }
+}
+
+function* piecesOf(content: Buffer): Generator<Buffer> {
+  for (let from = 0; from < content.length; from += PIECE_BYTES)
+    yield content.subarray(from, from + PIECE_BYTES);
+}

@@ -1,0 +1,100 @@
+/**
+ * What a finished handshake is worth: trust, name or fingerprint match (RFC 6125 as Postfix reads it), and the log line.
+ *
+ * A wildcard must be the whole leftmost label and stands for one label. The common name counts only when the certificate
+ * has no DNS name.
+ */
+import { createHash, X509Certificate } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+import { requiresMatch } from './level.ts';
+import type { TlsPolicy } from './policy.ts';
+
+export interface PeerVerdict {
+  /** The policy's demand on the certificate is met (always so when it makes none). */
+  readonly accepted: boolean;
+  readonly kind: 'Anonymous' | 'Untrusted' | 'Trusted' | 'Verified';
+  /** Why the chain is not trusted, in OpenSSL's words, when it is not. */
+  readonly distrust?: string;
+  /** e.g. `TLSv1.3`. */
+  readonly protocol: string;
+  /** The log line, without the server's name in it. */
+  readonly summary: (server: string) => string;
+}
+
+/** Whether a name of a certificate (wildcards allowed) satisfies a wanted name (`.x`: anything below x). */
+export const nameMatches = (wanted: string, presented: string): boolean => {
+  const want = wanted.toLowerCase().replace(/\.$/, '');
+  const have = presented.toLowerCase().replace(/\.$/, '');
+  if (have === want && !want.startsWith('.')) return true;
+  if (want.startsWith('.')) {
+    const below = have.startsWith('*.') ? have.slice(1) : have;
+    return below.endsWith(want) && (below.length > want.length || have.startsWith('*.'));
+  }
+  if (!have.startsWith('*.')) return false;
+  const dot = want.indexOf('.');
+  return dot > 0 && want.slice(dot) === have.slice(1);
+};
+
+/** DNS names of a certificate, else its common name. */
+const namesOf = (certificate: X509Certificate): string[] => {
+  const names = (certificate.subjectAltName ?? '')
+    .split(', ')
+    .filter((name) => name.startsWith('DNS:'))
+    .map((name) => name.slice(4).replace(/^"(.*)"$/, '$1'));
+  if (names.length > 0) return names;
+  const common = /^CN=(.*)$/m.exec(certificate.subject)?.[1];
+  return common === undefined ? [] : [common];
+};
+
+const plainHex = (digest: string): string => digest.replaceAll(':', '').toLowerCase();
+
+const fingerprintMatches = (
+  certificate: X509Certificate,
+  digests: readonly string[],
+  algorithm: string,
+): boolean => {
+  const key = certificate.publicKey.export({ type: 'spki', format: 'der' });
+  const ours = [certificate.raw, key].map((bytes) => createHash(algorithm).update(bytes).digest('hex'));
+  return digests.some((digest) => ours.includes(plainHex(digest)));
+};
+
+const bitsOf = (cipher: string): number =>
+  /256|CHACHA20/.test(cipher) ? 256 : /3DES|DES-CBC3/.test(cipher) ? 168 : 128;
+
+/** @param digest `smtp_tls_fingerprint_digest` */
+export const verifyPeer = (socket: TLSSocket, policy: TlsPolicy, digest: string): PeerVerdict => {
+  const raw = socket.getPeerCertificate().raw as Buffer | undefined;
+  const certificate = raw === undefined ? undefined : new X509Certificate(raw);
+  const trusted = socket.authorized;
+  const matched =
+    certificate !== undefined &&
+    (policy.level === 'fingerprint'
+      ? fingerprintMatches(certificate, policy.match, digest)
+      : trusted &&
+        namesOf(certificate).some((name) => policy.match.some((wanted) => nameMatches(wanted, name))));
+  const mustMatch = requiresMatch(policy.level);
+  const kind =
+    certificate === undefined
+      ? 'Anonymous'
+      : mustMatch && matched
+        ? 'Verified'
+        : trusted
+          ? 'Trusted'
+          : 'Untrusted';
+  const protocol = socket.getProtocol() ?? 'unknown';
+  const cipher = socket.getCipher();
+  const bits = bitsOf(cipher.standardName);
+  const key = protocol === 'TLSv1.3' ? socket.getEphemeralKeyInfo() : undefined;
+  const exchange = key !== null && key !== undefined && 'name' in key ? ` key-exchange ${key.name}` : '';
+  const error: unknown = socket.authorizationError;
+  return {
+    accepted: !mustMatch || matched,
+    kind,
+    ...(trusted || certificate === undefined
+      ? {}
+      : { distrust: error instanceof Error ? error.message : String(error) }),
+    protocol,
+    summary: (server) =>
+      `${kind} TLS connection established to ${server}: ${protocol} with cipher ${cipher.name} (${bits}/${bits} bits)${exchange}`,
+  };
+};
