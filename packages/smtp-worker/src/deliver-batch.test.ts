@@ -2,12 +2,17 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeConfig } from '@mailfleet/config';
-import type { Batch, DeliveryAgent, DeliveryRequest, Outcome, RequestResult } from '@mailfleet/smtp';
+import {
+  type Batch,
+  createDeliveryAgent,
+  type DeliveryAgent,
+  type DeliveryRequest,
+  type RequestResult,
+} from '@mailfleet/smtp';
 import { createTelemetry, type MailEvent, type Telemetry } from '@mailfleet/telemetry';
+import { type SmtpServer, startSmtpServer } from '@mailfleet/test-kit';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type BatchDeliveryParts, deliverClaimed } from './deliver-batch.ts';
-
-const times = { arrivalMs: 1, activatedMs: 2, handedOffMs: 3, setUpMs: 4, doneMs: 5 };
 
 function request(queueId: string, recipients: number): DeliveryRequest {
   return {
@@ -34,54 +39,29 @@ function batchOf(...requests: DeliveryRequest[]): Batch {
   };
 }
 
-function resultOf({ envelope, recipients }: DeliveryRequest): RequestResult {
-  const outcomes = recipients.map(
-    ({ index, address }): Outcome => ({
-      recipient: index,
-      address,
-      kind: 'delivered',
-      status: '2.0.0',
-      reason: '250 2.0.0 Ok',
-      relay: 'mx[127.0.0.1]:25',
-      action: 'relayed',
-      times,
-    }),
-  );
-  return { queueId: envelope.queueId, outcomes, steps: [] };
-}
-
-/** Delivers each request at once, as the real agent walks a batch: content, mark, record, next. */
-const agent: DeliveryAgent = {
-  deliverBatch: async (batch, io) => {
-    const returned: string[] = [];
-    for (const each of batch.requests) {
-      if (io.signal.aborted) {
-        returned.push(each.envelope.queueId);
-        continue;
-      }
-      await io.content(each);
-      io.beforeDot(
-        each,
-        each.recipients.map(({ index }) => index),
-      );
-      await io.record(resultOf(each));
-    }
-    return { returned };
-  },
-};
-
 let folder: string;
 let telemetry: Telemetry;
 let events: MailEvent[];
+let server: SmtpServer;
+let agent: DeliveryAgent;
 
-beforeEach(() => {
+beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'smtp-worker-'));
-  const config = makeConfig({ maillog_file: join(folder, 'maillog') });
+  const config = makeConfig({ maillog_file: join(folder, 'maillog'), smtp_tls_security_level: 'none' });
   events = [];
   telemetry = createTelemetry({ config, program: 'smtp', sinks: [(event) => events.push(event)] });
+  server = await startSmtpServer();
+  const host = { host: 'mx.example.org', address: '127.0.0.1', port: server.port, preference: 0 };
+  agent = createDeliveryAgent({
+    config,
+    transport: 'smtp',
+    protocol: 'smtp',
+    findHosts: async () => ({ kind: 'found', hosts: [host], finalNexthop: true }),
+  });
 });
 
 afterEach(async () => {
+  await server.close();
   await telemetry.shutdown();
   rmSync(folder, { recursive: true });
 });
@@ -90,10 +70,9 @@ afterEach(async () => {
 function partsWith(queue: Partial<BatchDeliveryParts['queue']>): BatchDeliveryParts {
   return {
     agent,
-    inlineLimitBytes: 1000,
     telemetry,
     queue: {
-      content: async () => Buffer.from('x'),
+      content: async () => Buffer.from('Subject: x\r\n\r\nx\r\n'),
       openRecipients: async () => ({ open: [], inDoubt: false }),
       markInDoubt: () => {},
       record: async () => ({ duplicates: 0 }),
@@ -130,16 +109,18 @@ test('delivery goes on while a result is being recorded, and the batch ends when
 });
 
 test('when a result cannot be recorded, the rest is not delivered and the batch fails', async () => {
-  const contents: string[] = [];
-  const parts = partsWith({
-    record: async () => {
-      throw new Error('Redis is gone');
+  const { promise: failed, reject } = Promise.withResolvers<never>();
+  const parts = partsWith({ record: () => failed });
+  server.hooks = {
+    dot: async ({ session }) => {
+      if (session.messages === 0) reject(new Error('Redis is gone'));
+      await failed.catch(() => {});
+      return undefined;
     },
-    markInDoubt: (_batch, queueId) => contents.push(queueId),
-  });
+  };
   const batch = batchOf(...Array.from({ length: 50 }, (_, i) => request(`Q${i}`, 1)));
   await expect(deliverClaimed(claim(batch), parts)).rejects.toThrow('Redis is gone');
-  expect(contents.length).toBeLessThan(3);
+  expect(server.messageCount).toBeLessThan(10);
   expect(events).toEqual([]);
 });
 
@@ -190,7 +171,7 @@ test('missing content is a loud error that says where to look', async () => {
 test('once the claim is aborted, the rest goes back untried', async () => {
   const drain = new AbortController();
   const parts = partsWith({ markInDoubt: () => drain.abort() });
-  const batch = batchOf(request('Q1', 1), request('Q2', 1), request('Q3', 1));
+  const batch = batchOf(...['Q1', 'Q2', 'Q3'].map((queueId) => request(queueId, 1)));
   const { returned } = await deliverClaimed({ batch, handedOutBefore: 0, signal: drain.signal }, parts);
   expect(returned).toEqual(['Q2', 'Q3']);
 });

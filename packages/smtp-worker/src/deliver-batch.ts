@@ -2,22 +2,19 @@
  * One claimed batch, from the job to the last recorded outcome.
  *
  * Promises: nothing that an earlier hand-out finished is delivered again; the in-doubt mark is written before each
- * final dot; every outcome is durable before this resolves, and is logged only then. Recording runs beside the next
- * transaction. When an outcome cannot be recorded, delivery stops after the transaction in flight and this
- * rejects: the batch comes back, with the unrecorded message in doubt.
+ * final dot; every outcome is durable before this resolves, and is logged only then. The agent fetches contents ahead and
+ * does not wait for one record before the next transaction. When an outcome cannot be recorded it stops after
+ * the transaction in flight and this rejects: the batch comes back, with the unrecorded message in doubt.
  */
 import type { ClaimedBatch, WorkerPort } from '@mailfleet/queue';
 import type { Batch, DeliveryAgent, DeliveryRequest, RequestResult } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
-import { prefetchContents } from './prefetch.ts';
 import { outcomeEvent, traceDelivery } from './report.ts';
 
 export interface BatchDeliveryParts {
   readonly queue: Pick<WorkerPort, 'content' | 'openRecipients' | 'markInDoubt' | 'record'>;
   readonly agent: DeliveryAgent;
   readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
-  /** content_inline_limit */
-  readonly inlineLimitBytes: number;
 }
 
 /** Resolves with the queue ids of requests that were never tried. */
@@ -29,32 +26,9 @@ export async function deliverClaimed(
   const batch = claimed.handedOutBefore > 0 ? await openPart(claimed.batch, parts) : claimed.batch;
   if (batch.requests.length === 0) return { returned: [] };
 
-  const fetched = prefetchContents(
-    batch.requests,
-    (request) => queue.content(request),
-    parts.inlineLimitBytes,
-  );
-  const recordFailed = new AbortController();
-  const recording: Promise<void>[] = [];
-
-  async function recordAndReport(result: RequestResult): Promise<void> {
-    try {
-      const { duplicates } = await queue.record(batch, result);
-      const request = requestOf(batch, result);
-      traceDelivery(batch, request, result);
-      // Another worker finished these recipients and reported them. When it finished only some of them the
-      // port does not say which, and a line too many is better than a line that is missing.
-      if (duplicates >= result.outcomes.length) return;
-      for (const outcome of result.outcomes) telemetry.emit(outcomeEvent(batch, request, outcome));
-    } catch (error) {
-      recordFailed.abort();
-      throw error;
-    }
-  }
-
-  const delivery = agent.deliverBatch(batch, {
+  return agent.deliverBatch(batch, {
     content: async (request) => {
-      const content = await fetched(request);
+      const content = await queue.content(request);
       if (content === undefined) {
         telemetry.log.error(
           { queueId: request.envelope.queueId },
@@ -65,17 +39,16 @@ export async function deliverClaimed(
     },
     beforeDot: (request, recipients) => queue.markInDoubt(batch, request.envelope.queueId, recipients),
     record: async (result) => {
-      const recorded = recordAndReport(result);
-      // It is awaited below; until then a failure must not count as unhandled.
-      recorded.catch(() => {});
-      recording.push(recorded);
+      const { duplicates } = await queue.record(batch, result);
+      const request = requestOf(batch, result);
+      traceDelivery(batch, request, result);
+      // Another worker finished these recipients and reported them. When it finished only some of them the
+      // port does not say which, and a line too many is better than a line that is missing.
+      if (duplicates >= result.outcomes.length) return;
+      for (const outcome of result.outcomes) telemetry.emit(outcomeEvent(batch, request, outcome));
     },
-    signal: AbortSignal.any([claimed.signal, recordFailed.signal]),
+    signal: claimed.signal,
   });
-  const [ended] = await Promise.allSettled([delivery]);
-  await Promise.all(recording);
-  if (ended.status === 'rejected') throw ended.reason;
-  return ended.value;
 }
 
 /** What is left of a batch whose former worker died or stalled; says so when a message may go out twice. */

@@ -1,7 +1,7 @@
 /** What one request's result tells the outside: an event for each recipient, and one span in the message's trace. */
 import type { Batch, DeliveryRequest, Outcome, RequestResult } from '@mailfleet/smtp';
-import { contextFrom, linksTo, type MailEvent, tracer } from '@mailfleet/telemetry';
-import { type Attributes, SpanKind, SpanStatusCode } from '@opentelemetry/api';
+import { contextFrom, linksTo, type MailEvent, traceparentOf, tracer } from '@mailfleet/telemetry';
+import { type Attributes, context, SpanKind, SpanStatusCode } from '@opentelemetry/api';
 
 /** The delivery record of one recipient. `protocol` names the program in the log: smtp or lmtp. */
 export function outcomeEvent(batch: Batch, request: DeliveryRequest, outcome: Outcome): MailEvent {
@@ -18,12 +18,14 @@ export function outcomeEvent(batch: Batch, request: DeliveryRequest, outcome: Ou
     dsn: outcome.status,
     reason: outcome.reason,
     ...(outcome.tls === undefined ? {} : { tls: outcome.tls }),
+    ...(outcome.softBounce === true ? { softBounce: true } : {}),
   };
 }
 
 /**
  * Makes the span `deliver <transport>` after the fact, from the times in the result: nothing has to be carried through
- * the delivery, and with tracing off this costs one call. It is a child of the message's span, linked to the batch's.
+ * the delivery, and with tracing off this costs one call. It is a child of the message's span, linked to the batch's
+ * and to the job's.
  */
 export function traceDelivery(batch: Batch, request: DeliveryRequest, result: RequestResult): void {
   const { outcomes, steps } = result;
@@ -38,7 +40,7 @@ export function traceDelivery(batch: Batch, request: DeliveryRequest, result: Re
     contextFrom(traceparent),
   );
   if (!span.isRecording()) return;
-  span.addLinks(linksTo(batch.traceparent));
+  span.addLinks(linksTo(batch.traceparent, traceparentOf(context.active())));
   span.setAttributes({
     'mailfleet.queue_id': result.queueId,
     'mailfleet.batch_id': batch.id,

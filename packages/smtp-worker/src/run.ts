@@ -5,10 +5,11 @@
  */
 import type { Config } from '@mailfleet/config';
 import type { WorkerPort } from '@mailfleet/queue';
-import { createResolver } from '@mailfleet/routing';
+import { createResolver, findOwnAddresses } from '@mailfleet/routing';
 import { createDeliveryAgent, type DeliveryAgent, type Protocol } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
 import { deliverClaimed } from './deliver-batch.ts';
+import { makeFindHosts } from './hosts.ts';
 
 export interface SmtpWorkerOptions {
   readonly config: Config;
@@ -22,25 +23,21 @@ export interface SmtpWorkerOptions {
 /** Resolves when `signal` aborted and all batches came home; rejects when the queue is lost. */
 export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   const { config, queue, telemetry, name, signal } = options;
-  const inlineLimitBytes = config.get('content_inline_limit');
-  const agentFor = makeAgents(config, telemetry);
+  const agentFor = await makeAgents(config, telemetry);
   await queue.work({ sessions: config.get('smtp_worker_sessions'), signal, name }, (claimed) => {
     const { transport, protocol } = claimed.batch;
-    return deliverClaimed(claimed, {
-      queue,
-      agent: agentFor(transport, protocol),
-      telemetry,
-      inlineLimitBytes,
-    });
+    return deliverClaimed(claimed, { queue, agent: agentFor(transport, protocol), telemetry });
   });
 }
 
 /** One agent per (transport, protocol), made when its first batch comes; all share the resolver's cache. */
-function makeAgents(
+async function makeAgents(
   config: Config,
-  telemetry: Pick<Telemetry, 'emit'>,
-): (transport: string, protocol: Protocol) => DeliveryAgent {
+  telemetry: Pick<Telemetry, 'emit' | 'log'>,
+): Promise<(transport: string, protocol: Protocol) => DeliveryAgent> {
+  const warn = (sentence: string): void => telemetry.log.warn(sentence);
   const resolver = createResolver({ servers: config.get('dns_servers') });
+  const ownAddresses = await findOwnAddresses(config, { warn });
   const agents = new Map<string, DeliveryAgent>();
   return (transport, protocol) => {
     const key = `${protocol} ${transport}`;
@@ -50,8 +47,8 @@ function makeAgents(
         config,
         transport,
         protocol,
-        resolver,
-        log: (event) => telemetry.emit(event),
+        findHosts: makeFindHosts({ config, protocol, resolver, ownAddresses, warn }),
+        remark: telemetry.emit,
       });
       agents.set(key, agent);
     }
