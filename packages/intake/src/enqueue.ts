@@ -1,0 +1,309 @@
+/**
+ * The one core way in: whatever comes by SMTP, HTTP, sendmail or TypeScript ends here. Checks the envelope, completes the
+ * header, spools the content, routes each recipient and asks the queue to accept; the answer is `ok` only when the message
+ * is durable. A refusal leaves nothing stored.
+ *
+ * Content is read once and in constant memory. After a refusal it may be left unread: SMTP's and HTTP's callers drain.
+ */
+import {
+  ContentCompletion,
+  type ContentRefusal,
+  quoteAddress,
+  quotePhrase,
+  receivedHeader,
+} from '@mailfleet/mime';
+import type { Content, RoutedRecipient } from '@mailfleet/queue';
+import type { Envelope } from '@mailfleet/smtp';
+import { contextFrom, traceparentOf, withSpan } from '@mailfleet/telemetry';
+import type { Address } from './address.ts';
+import { HeaderEnvelope } from './header-envelope.ts';
+import { type Intake, withinDeadline } from './intake.ts';
+import { removeDuplicates, type SubmittedRecipient } from './recipients.ts';
+import { type Refusal, refusal } from './refusal.ts';
+import {
+  type CheckedEnvelope,
+  checkCount,
+  checkEnvelope,
+  checkRecipient,
+  checkSender,
+  noRecipients,
+  type Submission,
+} from './submission.ts';
+
+export interface Enqueued {
+  readonly ok: true;
+  readonly queueId: string;
+  /** Accepted recipients, duplicates removed. */
+  readonly recipients: readonly string[];
+}
+
+export type EnqueueResult = Enqueued | Refusal;
+
+/** How long an idempotency key is remembered: a client's retries end well within a day. */
+const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
+
+export async function enqueue(intake: Intake, submission: Submission): Promise<EnqueueResult> {
+  const checked = checkEnvelope(intake, submission);
+  if (!checked.ok) return checked;
+  const { traceparent } = submission;
+  const parent = traceparent === undefined ? {} : { parent: contextFrom(traceparent) };
+  return withSpan('accept', parent, async (span, context) => {
+    try {
+      const result = await store(intake, submission, checked.envelope, traceparentOf(context));
+      span.setAttributes(
+        result.ok
+          ? { 'mail.queue_id': result.queueId, 'mail.recipients': result.recipients.length }
+          : { 'mail.refused': result.error },
+      );
+      return result;
+    } catch (error) {
+      intake.telemetry.log.error(
+        { err: error },
+        'a message could not be stored; its sender was told to try again',
+      );
+      span.recordException(error instanceof Error ? error : String(error));
+      return refusal(
+        'unavailable',
+        451,
+        '4.3.0',
+        'the queue cannot take mail at this moment; try again later',
+      );
+    }
+  });
+}
+
+/** Throws when the queue or a lookup table is out of order. */
+async function store(
+  intake: Intake,
+  submission: Submission,
+  { sender: namedSender, recipients: named, smtputf8 }: CheckedEnvelope,
+  traceparent: string | undefined,
+): Promise<EnqueueResult> {
+  const { queue, config } = intake;
+  const nowMs = Date.now();
+  const queueId = await chooseQueueId(intake, submission.idempotencyKey);
+  const headerEnvelope = new HeaderEnvelope(config.get('intake_recipient_limit'));
+  const completion = makeCompletion(intake, submission, queueId, nowMs, namedSender, named, headerEnvelope);
+  const source = interruptible(chunksOf(submission.content));
+  const content = await queue.spoolContent(completion.complete(source.chunks));
+  const facts = completion.facts();
+
+  const give = async (why: Refusal): Promise<Refusal> => {
+    await queue.dropContent(content);
+    return why;
+  };
+  if (facts.refused !== undefined)
+    return give(contentRefusal(facts.refused, config.get('message_size_limit')));
+  if (source.interrupted() !== undefined) {
+    return give(refusal('content-interrupted', 451, '4.4.2', 'the connection ended before the message did'));
+  }
+  const sender = namedSender ?? headerSender(headerEnvelope, smtputf8);
+  if (typeof sender === 'object') return give(sender);
+  const gathered = gatherRecipients(intake, submission, named, headerEnvelope, smtputf8);
+  if (!gathered.ok) return give(gathered);
+  const routed = await routeAll(intake, gathered.recipients, sender).catch(async (error: unknown) => {
+    await queue.dropContent(content);
+    throw error;
+  });
+
+  const encoding = facts.eightBit ? '8bit' : submission.encoding;
+  const { envid, ret, originalClient } = submission;
+  const client = originalClient ?? submission.client;
+  const envelope: Envelope = {
+    queueId,
+    sender,
+    sizeBytes: facts.sizeBytes,
+    arrivalMs: nowMs,
+    createdMs: nowMs,
+    ...(encoding === undefined ? {} : { encoding }),
+    ...(smtputf8 ? { smtputf8 } : {}),
+    ...(envid === undefined ? {} : { envid }),
+    ...(ret === undefined ? {} : { ret }),
+    ...(client === undefined ? {} : { client }),
+    ...(facts.messageId === undefined ? {} : { messageId: facts.messageId }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+  };
+  await accept(intake, envelope, routed, content, submission);
+  return { ok: true, queueId, recipients: gathered.recipients.map(({ address }) => address) };
+}
+
+async function chooseQueueId(intake: Intake, idempotencyKey: string | undefined): Promise<string> {
+  const { queue } = intake;
+  const fresh = queue.newQueueId();
+  // A repeat runs all the way with the first one's id: had the first died between claim and accept, its id alone would
+  // promise a message that is nowhere. `accept` finds an id that is there already and changes nothing.
+  if (idempotencyKey === undefined) return fresh;
+  return withinDeadline(intake, queue.claimIdempotencyKey(idempotencyKey, fresh, IDEMPOTENCY_MS));
+}
+
+/**
+ * From here on content is never dropped: a call that fails may have been carried out, and a message whose content is
+ * gone would be lost. The queue sweeps files that no message names.
+ */
+async function accept(
+  intake: Intake,
+  envelope: Envelope,
+  recipients: readonly RoutedRecipient[],
+  content: Content,
+  { by = 'pickup', client, saslMethod, uid, idempotencyKey }: Submission,
+): Promise<void> {
+  const remember = idempotencyKey === undefined ? {} : { rememberMs: IDEMPOTENCY_MS };
+  const outcome = await withinDeadline(
+    intake,
+    intake.queue.accept({ envelope, recipients, content, ...remember }),
+  );
+  if (outcome === 'exists' && idempotencyKey !== undefined) return;
+  intake.telemetry.emit({
+    kind: 'accepted',
+    queueId: envelope.queueId,
+    by,
+    ...(client?.name === undefined ? {} : { clientName: client.name }),
+    ...(client?.address === undefined ? {} : { clientAddress: client.address }),
+    ...(client?.saslUsername === undefined ? {} : { saslUsername: client.saslUsername }),
+    ...(saslMethod === undefined ? {} : { saslMethod }),
+    ...(envelope.messageId === undefined ? {} : { messageId: envelope.messageId }),
+    ...(uid === undefined ? {} : { submitter: { uid, from: envelope.sender } }),
+  });
+}
+
+function makeCompletion(
+  { config }: Intake,
+  submission: Submission,
+  queueId: string,
+  timeMs: number,
+  sender: string | undefined,
+  named: readonly SubmittedRecipient[],
+  headerEnvelope: HeaderEnvelope,
+): ContentCompletion {
+  const { client, tls, uid, fullName } = submission;
+  const hostname = config.get('myhostname');
+  const [first, second] = named;
+  const only = second === undefined && submission.recipientsFromHeader !== true ? first : undefined;
+  const received = receivedHeader({
+    by: hostname,
+    software: config.get('mail_name'),
+    queueId,
+    timeMs,
+    ...(client?.protocol === undefined ? {} : { protocol: client.protocol }),
+    ...(client?.helo === undefined ? {} : { helo: client.helo }),
+    ...(client?.name === undefined ? {} : { clientName: client.name }),
+    ...(client?.address === undefined ? {} : { clientAddress: client.address }),
+    ...(tls === undefined ? {} : { tls }),
+    ...(uid === undefined ? {} : { origin: `from userid ${uid}` }),
+    ...(only === undefined ? {} : { recipient: quoteAddress(only.address) }),
+  });
+  // Without a named sender the header has a From, or the message is refused.
+  const from = quoteAddress(sender || `MAILER-DAEMON@${config.get('myorigin')}`);
+  const addMissing = {
+    queueId,
+    timeMs,
+    hostname,
+    from: fullName === undefined || fullName === '' ? from : `${quotePhrase(fullName)} <${from}>`,
+    undisclosedRecipients: config.get('undisclosed_recipients_header'),
+  };
+  return new ContentCompletion({
+    received,
+    dropHeaders: config.get('message_drop_headers').map((name) => name.toLowerCase()),
+    headerSizeLimit: config.get('header_size_limit'),
+    hopcountLimit: config.get('hopcount_limit'),
+    sizeLimit: config.get('message_size_limit'),
+    detectEncoding: config.get('detect_8bit_encoding_header'),
+    ...(submission.addMissingHeaders === false ? {} : { addMissing }),
+    ...(submission.recipientsFromHeader === true || sender === undefined
+      ? { onHeader: (name: string, value: string) => headerEnvelope.header(name, value) }
+      : {}),
+  });
+}
+
+function headerSender(headerEnvelope: HeaderEnvelope, smtputf8: boolean): Address | Refusal {
+  const text = headerEnvelope.sender();
+  if (text !== undefined) return checkSender(text, smtputf8);
+  return refusal(
+    'bad-sender',
+    501,
+    '5.1.7',
+    'no sender: the envelope names none and the header has no From',
+    'sender',
+  );
+}
+
+function gatherRecipients(
+  intake: Intake,
+  submission: Submission,
+  named: readonly SubmittedRecipient[],
+  headerEnvelope: HeaderEnvelope,
+  smtputf8: boolean,
+): { readonly ok: true; readonly recipients: readonly SubmittedRecipient[] } | Refusal {
+  const all = [...named];
+  if (submission.recipientsFromHeader === true) {
+    for (const address of headerEnvelope.recipients()) {
+      const checked = checkRecipient({ address }, smtputf8, 'header');
+      if (!checked.ok) return checked;
+      all.push(checked.recipient);
+    }
+    const tooMany = checkCount(intake, all.length);
+    if (tooMany !== undefined) return tooMany;
+    if (all.length === 0) return noRecipients();
+  }
+  const recipients = removeDuplicates(all, {
+    limit: intake.config.get('duplicate_filter_limit'),
+    addressOnly: !intake.config.get('enable_original_recipient'),
+  });
+  return { ok: true, recipients };
+}
+
+async function routeAll(
+  { router }: Intake,
+  recipients: readonly SubmittedRecipient[],
+  sender: string,
+): Promise<readonly RoutedRecipient[]> {
+  return Promise.all(
+    recipients.map(async (recipient, index) => {
+      const route = await router.route(recipient.address, sender);
+      if (route.kind === 'error') throw new Error(`no route for <${recipient.address}>: ${route.reason}`);
+      const moved = route.address !== recipient.address ? { originalAddress: recipient.address } : {};
+      return {
+        ...recipient,
+        ...moved,
+        index,
+        address: route.address,
+        transport: route.transport,
+        nexthop: route.nexthop,
+      };
+    }),
+  );
+}
+
+function contentRefusal(why: ContentRefusal, sizeLimit: number): Refusal {
+  return why === 'too-large'
+    ? refusal(
+        'too-large',
+        552,
+        '5.3.4',
+        `the message is larger than ${sizeLimit} bytes (message_size_limit)`,
+        'content',
+      )
+    : refusal('too-many-hops', 554, '5.4.6', 'too many hops: the message goes round in circles', 'content');
+}
+
+async function* chunksOf(content: Submission['content']): AsyncGenerator<Uint8Array> {
+  if (typeof content === 'string') yield Buffer.from(content);
+  else if (content instanceof Uint8Array) yield content;
+  else yield* content;
+}
+
+/** Ends quietly when the source breaks: spooling is then in order, and the error is the client's, not the queue's. */
+function interruptible(source: AsyncIterable<Uint8Array>): {
+  readonly chunks: AsyncIterable<Uint8Array>;
+  interrupted(): unknown;
+} {
+  let interrupted: unknown;
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* source;
+    } catch (error) {
+      interrupted = error ?? new Error('the source broke');
+    }
+  }
+  return { chunks: chunks(), interrupted: () => interrupted };
+}

@@ -1,0 +1,69 @@
+/**
+ * What every way in shares: configuration, queue, routes and the lists that say who may do what. Made once per process by
+ * `createIntake`; holds no connection of its own, so there is nothing to close.
+ */
+import type { Config } from '@mailfleet/config';
+import { type MatchList, matchDomains, matchNetworks } from '@mailfleet/lookup';
+import type { IntakePort } from '@mailfleet/queue';
+import type { Telemetry } from '@mailfleet/telemetry';
+import { createRouter, type Router } from './route.ts';
+
+const QUEUE_DEADLINE_MS = 10_000;
+
+export interface IntakeOptions {
+  readonly config: Config;
+  readonly queue: IntakePort;
+  readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
+  /**
+   * How long the queue may take to answer (default 10 seconds), after which the client is told to try again. What it was
+   * asked may still be carried out: then the message goes out twice, which is better than never.
+   */
+  readonly queueDeadlineMs?: number;
+}
+
+export interface Intake extends IntakeOptions {
+  readonly queueDeadlineMs: number;
+  readonly router: Router;
+  /** Clients that may relay without a password. */
+  readonly mynetworks: MatchList;
+  /** Domains that anybody may send to: relay_domains and mydestination. */
+  readonly ownDomains: MatchList;
+  /** Whether addresses and headers in UTF-8 are taken (RFC 6531). */
+  readonly smtputf8: boolean;
+}
+
+export function createIntake(options: IntakeOptions): Intake {
+  const { config } = options;
+  const parentMatchesSubdomains = config.get('parent_domain_matches_subdomains').includes('relay_domains');
+  const relayDomains = matchDomains(config.get('relay_domains'), { parentMatchesSubdomains });
+  const mydestination = matchDomains(config.get('mydestination'));
+  return {
+    queueDeadlineMs: QUEUE_DEADLINE_MS,
+    ...options,
+    router: createRouter(config),
+    mynetworks: matchNetworks(config.get('mynetworks')),
+    ownDomains: {
+      match: async (domain) => {
+        const result = await mydestination.match(domain);
+        return result.kind === 'miss' ? relayDomains.match(domain) : result;
+      },
+    },
+    // Postfix's default is off only for a main.cf from before SMTPUTF8 existed, which an intake of ours cannot have.
+    smtputf8: config.get('smtputf8_enable') || !config.isSet('smtputf8_enable'),
+  };
+}
+
+/** Rejects when the queue does not answer in time. */
+export async function withinDeadline<T>(intake: Intake, answer: Promise<T>): Promise<T> {
+  const { queueDeadlineMs } = intake;
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    const sentence = `the queue did not answer within ${queueDeadlineMs / 1000}s; check the Redis of redis_url`;
+    timer = setTimeout(() => reject(new Error(sentence)), queueDeadlineMs);
+  });
+  try {
+    return await Promise.race([answer, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

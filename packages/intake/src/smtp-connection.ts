@@ -1,0 +1,257 @@
+/**
+ * One SMTP session of the intake: the smtp-server package's connection (framing, EHLO, STARTTLS, AUTH, DATA) with our own
+ * MAIL, RCPT and XFORWARD, replies whose text may bring its enhanced status, Postfix's error limit, and no pause before
+ * the greeting (the package waits 100 ms for early talkers, which would cost a client that opens a connection per message
+ * ten times the time of its mail).
+ */
+import { protocolName, quoteAddress } from '@mailfleet/mime';
+import type { ClientInfo } from '@mailfleet/smtp';
+import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
+import { domainOf } from './address.ts';
+import { enqueue } from './enqueue.ts';
+import type { Intake } from './intake.ts';
+import type { RcptCommand } from './smtp-command.ts';
+import { decodeXtext, type MailCommand, parseMail, parseRcpt, type Reply } from './smtp-command.ts';
+import type { IntakeSmtpServer } from './smtp-server.ts';
+
+type Permission = 'yes' | 'no' | 'unknown';
+
+const XFORWARD_NAMES = ['NAME', 'ADDR', 'PORT', 'PROTO', 'HELO', 'IDENT', 'SOURCE'];
+const UNAVAILABLE = '[UNAVAILABLE]';
+
+export class IntakeConnection extends SMTPConnection {
+  readonly #intake: Intake;
+  readonly #trusted: boolean;
+  #mail: MailCommand | undefined;
+  #recipients: RcptCommand[] = [];
+  #forwarded = new Map<string, string>();
+  #errors = 0;
+  #mayXclient = false;
+  #mayXforward = false;
+
+  constructor(server: IntakeSmtpServer, ...rest: SocketAndOptions) {
+    super(server, ...rest);
+    this.#intake = server.intake;
+    this.#trusted = server.trusted;
+  }
+
+  /** The transaction or handler that the client waits for; a connection without one may be closed at once. */
+  get busy(): boolean {
+    return this._handlerPending || Boolean(this._dataStream);
+  }
+
+  /** The address that access is decided by: what XCLIENT said, else the socket's; XFORWARD does not count. */
+  get clientAddress(): string {
+    const claimed = this._xClient.get('ADDR');
+    return typeof claimed === 'string' ? claimed : this._originalRemoteAddress;
+  }
+
+  override init(): void {
+    this._setListeners(() => this.connectionReady());
+  }
+
+  /** Called before the greeting: who this client may be trusted to speak for. */
+  authorizeProxyCommands(permissions: { readonly xclient: boolean; readonly xforward: boolean }): void {
+    this.#mayXclient = permissions.xclient;
+    this.#mayXforward = permissions.xforward;
+  }
+
+  override _proxyCommandAllowed(command: string): boolean {
+    if (this._xClient.has('ADDR')) return false;
+    return command === 'XCLIENT' ? this.#mayXclient : this.#mayXforward;
+  }
+
+  override _sendGreeting(): void {
+    this.send(220, this.#intake.config.get('smtpd_banner'), false);
+  }
+
+  override send(code: number, data?: string | string[] | null, context?: string | false): void {
+    const complete = typeof data === 'string' && /^[245]\.\d{1,3}\.\d{1,3} /.test(data);
+    super.send(code, data, complete ? false : context);
+    // A client that names too many recipients (452) sends the rest later and has done nothing wrong.
+    if (code < 400 || code === 421 || code === 452) return;
+    this.#errors += 1;
+    if (this.#errors >= this.#intake.config.get('smtpd_hard_error_limit')) {
+      super.send(421, `4.7.0 ${this.name} Error: too many errors`, false);
+    }
+  }
+
+  override _resetSession(): void {
+    super._resetSession();
+    this.#mail = undefined;
+    this.#recipients = [];
+    this.#forwarded = new Map();
+  }
+
+  override handler_MAIL(line: Buffer, callback: () => void): void {
+    this.emitConnection();
+    this.#answer(this.#beginMail(line.toString()));
+    callback();
+  }
+
+  #beginMail(line: string): Reply {
+    if (this.#mail !== undefined) return { code: 503, text: '5.5.1 Error: nested MAIL command' };
+    const parsed = parseMail(line, this.#intake.smtputf8);
+    if (!parsed.ok) return parsed.reply;
+    const { command } = parsed;
+    const limit = this.#intake.config.get('message_size_limit');
+    if (limit > 0 && (command.sizeBytes ?? 0) > limit) {
+      return { code: 552, text: `5.3.4 Message size exceeds fixed limit of ${limit} bytes` };
+    }
+    this.#mail = command;
+    this.session.envelope.mailFrom = { address: command.sender, args: false };
+    return { code: 250, text: '2.1.0 Ok' };
+  }
+
+  override handler_RCPT(line: Buffer, callback: () => void): void {
+    this.#addRecipient(line.toString())
+      .then(
+        (reply) => this.#answer(reply),
+        (error: unknown) => {
+          this.#intake.telemetry.log.error({ err: error }, 'RCPT could not be decided');
+          this.#answer({ code: 451, text: '4.3.0 Temporary lookup failure' });
+        },
+      )
+      .finally(callback);
+  }
+
+  async #addRecipient(line: string): Promise<Reply> {
+    const mail = this.#mail;
+    if (mail === undefined) return { code: 503, text: '5.5.1 Error: need MAIL command' };
+    const { config, ownDomains } = this.#intake;
+    const parsed = parseRcpt(line, mail.smtputf8, config.get('myorigin'));
+    if (!parsed.ok) return parsed.reply;
+    const { recipient } = parsed.command;
+    if (this.#recipients.length >= config.get('intake_recipient_limit')) {
+      return { code: 452, text: '4.5.3 Error: too many recipients' };
+    }
+    let permission = await this.#mayRelay();
+    if (permission !== 'yes') {
+      const own = await ownDomains.match(domainOf(recipient));
+      if (own.kind === 'match') permission = 'yes';
+      if (own.kind === 'error') permission = 'unknown';
+    }
+    const shown = `<${quoteAddress(recipient)}>`;
+    if (permission === 'unknown') return { code: 451, text: `4.3.0 ${shown}: Temporary lookup failure` };
+    if (permission === 'no') return { code: 554, text: `5.7.1 ${shown}: Relay access denied` };
+    this.#recipients.push(parsed.command);
+    this.session.envelope.rcptTo.push({ address: recipient, args: false });
+    return { code: 250, text: '2.1.5 Ok' };
+  }
+
+  async #mayRelay(): Promise<Permission> {
+    if (this.#trusted || this.session.user) return 'yes';
+    const result = await this.#intake.mynetworks.match(this.clientAddress);
+    return result.kind === 'match' ? 'yes' : result.kind === 'miss' ? 'no' : 'unknown';
+  }
+
+  /** Attributes of the original client (XFORWARD_README): kept for one transaction, and never believed for access. */
+  override handler_XFORWARD(line: Buffer, callback: () => void): void {
+    this.#answer(this.#forward(line.toString().trim().split(/\s+/).slice(1)));
+    callback();
+  }
+
+  #forward(words: readonly string[]): Reply {
+    if (!this._proxyCommandAllowed('XFORWARD'))
+      return { code: 550, text: '5.7.0 Error: insufficient authorization' };
+    if (this.#mail !== undefined) return { code: 503, text: '5.5.1 Error: MAIL transaction in progress' };
+    const attributes: [string, string][] = [];
+    for (const word of words) {
+      const equals = word.indexOf('=');
+      const name = word.slice(0, Math.max(equals, 0)).toUpperCase();
+      const value = decodeXtext(word.slice(equals + 1));
+      if (!XFORWARD_NAMES.includes(name) || value === undefined || value.length > 255) {
+        return { code: 501, text: '5.5.4 Error: Bad XFORWARD attribute syntax' };
+      }
+      attributes.push([name, value]);
+    }
+    if (attributes.length === 0) return { code: 501, text: '5.5.4 Syntax: XFORWARD attribute=value...' };
+    for (const [name, value] of attributes) this.#forwarded.set(name, value);
+    return { code: 250, text: '2.0.0 Ok' };
+  }
+
+  /** Takes in the content; resolves with the reply once the message is durable or refused. */
+  async receive(content: AsyncIterable<Uint8Array>): Promise<Reply> {
+    const mail = this.#mail;
+    if (mail === undefined) return { code: 503, text: '5.5.1 Error: need MAIL command' };
+    const { encoding, ret, envid, smtputf8 } = mail;
+    const originalClient = this.#originalClient();
+    const tls = this.session.tlsOptions;
+    const result = await enqueue(this.#intake, {
+      sender: quoteAddress(mail.sender),
+      recipients: this.#recipients.map(({ recipient, ...wishes }) => ({
+        address: quoteAddress(recipient),
+        ...wishes,
+      })),
+      content,
+      by: 'smtpd',
+      client: this.#client(smtputf8),
+      smtputf8,
+      // Only clients of ours get their headers completed; mail from outside to our domains is left as it came.
+      addMissingHeaders: (await this.#mayRelay()) === 'yes',
+      ...(originalClient === undefined ? {} : { originalClient }),
+      ...(encoding === undefined ? {} : { encoding }),
+      ...(ret === undefined ? {} : { ret }),
+      ...(envid === undefined ? {} : { envid }),
+      ...(tls ? { tls: { version: tls.version, cipher: tls.standardName } } : {}),
+      ...(this.#user()?.method === undefined ? {} : { saslMethod: this.#user()?.method ?? '' }),
+    });
+    if (!result.ok) return { code: result.code, text: `${result.status} Error: ${result.sentence}` };
+    this.#errors = 0;
+    return { code: 250, text: `2.0.0 Ok: queued as ${result.queueId}` };
+  }
+
+  #client(smtputf8: boolean): ClientInfo {
+    const helo = this.hostNameAppearsAs;
+    const address = this.clientAddress;
+    const claimedName = this._xClient.get('NAME');
+    const name = typeof claimedName === 'string' && claimedName !== '' ? claimedName : loopbackName(address);
+    const user = this.#user();
+    return {
+      ...(name === undefined ? {} : { name }),
+      ...(address === '' ? {} : { address }),
+      port: this.remotePort,
+      protocol: protocolName({
+        extended: this.openingCommand === 'EHLO',
+        tls: this.secure,
+        authenticated: user !== undefined,
+        smtputf8,
+      }),
+      ...(helo === false || helo === '' ? {} : { helo }),
+      ...(user === undefined ? {} : { saslUsername: user.name }),
+    };
+  }
+
+  #originalClient(): ClientInfo | undefined {
+    if (this.#forwarded.size === 0) return undefined;
+    const value = (name: string): string | undefined => {
+      const text = this.#forwarded.get(name);
+      return text === undefined || text === '' || text.toUpperCase() === UNAVAILABLE ? undefined : text;
+    };
+    const [name, address, protocol, helo] = [value('NAME'), value('ADDR'), value('PROTO'), value('HELO')];
+    const port = Number(value('PORT'));
+    return {
+      ...(name === undefined ? {} : { name }),
+      ...(address === undefined ? {} : { address: address.replace(/^ipv6:/i, '') }),
+      ...(Number.isInteger(port) ? { port } : {}),
+      ...(protocol === undefined ? {} : { protocol }),
+      ...(helo === undefined ? {} : { helo }),
+    };
+  }
+
+  #user(): { readonly name: string; readonly method?: string } | undefined {
+    return this.session.user || undefined;
+  }
+
+  #answer(reply: Reply): void {
+    this.send(reply.code, reply.text);
+  }
+}
+
+type SocketAndOptions =
+  ConstructorParameters<typeof SMTPConnection> extends [unknown, ...infer Rest] ? Rest : never;
+
+/** Names are not looked up (no DNS before the greeting); this machine's own is known without. */
+function loopbackName(address: string): string | undefined {
+  return address === '::1' || address.startsWith('127.') ? 'localhost' : undefined;
+}
