@@ -185,7 +185,7 @@ test('told to drain, the worker finishes the transaction in flight and gives the
   expect(server.messageCount).toBe(recorded.length);
 });
 
-test('a server that refuses the session is reported as the destination's trouble', async () => {
+test('a server that refuses the session is reported as trouble of the whole destination', async () => {
   server.hooks = { greeting: '421 4.3.2 closing' };
   const requests = await queueMail(['anna@example.org']);
   await addBatch('b-refused', requests);

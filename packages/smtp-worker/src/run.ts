@@ -5,11 +5,10 @@
  */
 import type { Config } from '@mailfleet/config';
 import type { WorkerPort } from '@mailfleet/queue';
-import { createResolver, findOwnAddresses } from '@mailfleet/routing';
+import { createHostFinder, createResolver } from '@mailfleet/routing';
 import { createDeliveryAgent, type DeliveryAgent, type Protocol } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
 import { deliverClaimed } from './deliver-batch.ts';
-import { makeFindHosts } from './hosts.ts';
 
 export interface SmtpWorkerOptions {
   readonly config: Config;
@@ -23,7 +22,7 @@ export interface SmtpWorkerOptions {
 /** Resolves when `signal` aborted and all batches came home; rejects when the queue is lost. */
 export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   const { config, queue, telemetry, name, signal } = options;
-  const agentFor = await makeAgents(config, telemetry);
+  const agentFor = makeAgents(config, telemetry);
   await queue.work({ sessions: config.get('smtp_worker_sessions'), signal, name }, (claimed) => {
     const { transport, protocol } = claimed.batch;
     return deliverClaimed(claimed, { queue, agent: agentFor(transport, protocol), telemetry });
@@ -31,13 +30,12 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
 }
 
 /** One agent per (transport, protocol), made when its first batch comes; all share the resolver's cache. */
-async function makeAgents(
+function makeAgents(
   config: Config,
   telemetry: Pick<Telemetry, 'emit' | 'log'>,
-): Promise<(transport: string, protocol: Protocol) => DeliveryAgent> {
+): (transport: string, protocol: Protocol) => DeliveryAgent {
   const warn = (sentence: string): void => telemetry.log.warn(sentence);
   const resolver = createResolver({ servers: config.get('dns_servers') });
-  const ownAddresses = await findOwnAddresses(config, { warn });
   const agents = new Map<string, DeliveryAgent>();
   return (transport, protocol) => {
     const key = `${protocol} ${transport}`;
@@ -47,7 +45,7 @@ async function makeAgents(
         config,
         transport,
         protocol,
-        findHosts: makeFindHosts({ config, protocol, resolver, ownAddresses, warn }),
+        findHosts: createHostFinder({ config, protocol, resolver, warn }),
         remark: telemetry.emit,
       });
       agents.set(key, agent);
