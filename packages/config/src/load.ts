@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type CheckedConfig, type Config, createConfig } from './config.ts';
 import { parseAssignment, parseMainCf } from './main-cf.ts';
-import { isParameterName, parameters, transportFormOf } from './parameter.ts';
+import { isParameterName, parameterOf, parameters, transportFormOf } from './parameter.ts';
 import { nearestName } from './suggestion.ts';
 import { readSystem } from './system.ts';
 
@@ -157,7 +157,7 @@ function unknown(name: string): string {
 function unknownNames(names: readonly string[], settings: ReadonlyMap<string, Setting>): Problem[] {
   const referenced = new Set<string>();
   for (const { value } of settings.values()) {
-    for (const match of value.matchAll(/\$[{(]?\s*([A-Za-z0-9_]+)/g)) referenced.add(match[1] ?? '');
+    for (const name of referencesIn(value)) referenced.add(name);
   }
   return names.flatMap((name) => {
     if (isParameterName(name) || transportFormOf(name) !== undefined || referenced.has(name)) return [];
@@ -179,16 +179,31 @@ function checkAll(
     const { ok, message, warning } = config.check(name);
     const text = message ?? warning;
     if (text === undefined) continue;
-    const where = settings.get(name)?.where;
-    // A default goes wrong only through a value it refers to; that value is reported where it stands.
-    const origin = where ?? `default of ${name}`;
-    const key = `${where === undefined ? '' : name}:${text}`;
-    if (
-      reported.has(key) ||
-      (where === undefined && [...reported].some((other) => other.endsWith(`:${text}`)))
-    )
-      continue;
-    reported.add(key);
-    (ok ? warnings : errors).push({ where: origin, name, message: `${name}: ${text}` });
+    const setting = settings.get(name) ?? causeOf(name, config, settings);
+    // A value that many defaults refer to is wrong once, at its own place.
+    if (!settings.has(name) && reported.has(text)) continue;
+    reported.add(text);
+    const where = setting?.where ?? `default of ${name}`;
+    (ok ? warnings : errors).push({ where, name, message: `${name}: ${text}` });
   }
+}
+
+/** A default goes wrong only through something set that it refers to, directly or not. */
+function causeOf(
+  name: string,
+  config: CheckedConfig,
+  settings: ReadonlyMap<string, Setting>,
+): Setting | undefined {
+  const seen = new Set([name]);
+  for (const each of seen) {
+    const setting = settings.get(each);
+    if (setting !== undefined) return setting;
+    const value = isParameterName(each) ? parameterOf(each).default : config.raw(each);
+    for (const reference of referencesIn(value ?? '')) seen.add(reference);
+  }
+  return undefined;
+}
+
+function referencesIn(value: string): string[] {
+  return [...value.matchAll(/\$[{(]*\s*([A-Za-z0-9_]+)/g)].map((match) => match[1] ?? '');
 }

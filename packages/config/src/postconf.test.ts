@@ -156,6 +156,39 @@ maximal_queue_lifetime = 2d
     }
   });
 
+  test.skipIf(!installed)('forms of references', () => {
+    const forms = [
+      '[${a:{b}}]',
+      '${x?a}}b',
+      '${x:${y?{z}:{w}}}',
+      '${x?a?{b}}',
+      '${{a}=={b}:{c}}',
+      '${{a}=={b}?c}',
+      '${{a} == {a} ? {b} }',
+      '${x : {a} }',
+      '[${x: a }|]',
+      '[${y? a }|]',
+      '[${y ? a : {c}}]',
+      '[${x ? {a} : c }]',
+      '${{$x} == {} }',
+      '$(y?b)$(x:c)',
+      '${{10} < {9} ? {t}:{f}}',
+      '${{010} == {10} ? {t}:{f}}',
+      '${{a}<{b}}',
+      '${ x:y}',
+      '${{3.9} <level {3.10}}',
+      '${{3.6.1} >=level {3.6.2} ? {y} : {n}}',
+      '$$y $y-$(y).${y}$y',
+    ];
+    const names = forms.map((_, index) => `form${index}`);
+    const text = [
+      'y = 1',
+      ...forms.map((form, index) => `form${index} = ${form}`),
+      `relayhost = ${names.map((name) => `$${name}`).join(' ')}`,
+    ].join('\n');
+    expect(show(`${text}\n`, { select: 'set', expand: true })).toEqual(theirs('-nx'));
+  });
+
   test.skipIf(!installed)('defaults print the same where they are the same', () => {
     const ours = show('', { select: 'defaults' });
     const others = new Map(theirs('-d').map((line) => [line.split(' ')[0] ?? '', line]));

@@ -55,4 +55,28 @@ export const routing = {
     since: '2.7',
     doc: 'Per-sender replacement of default_transport.',
   },
+  empty_address_relayhost_maps_lookup_key: {
+    type: 'string',
+    default: '<>',
+    since: '2.5',
+    doc: 'Key of the null sender in sender_dependent_relayhost_maps.',
+  },
+  empty_address_default_transport_maps_lookup_key: {
+    type: 'string',
+    default: '<>',
+    since: '2.7',
+    doc: 'Key of the null sender in sender_dependent_default_transport_maps.',
+  },
+  virtual_mailbox_domains: {
+    type: 'list',
+    default: '$virtual_mailbox_maps',
+    since: '2.0',
+    doc: 'Domains that are delivered through virtual_transport.',
+  },
+  virtual_mailbox_maps: {
+    type: 'maps',
+    default: '',
+    since: '<=2.0',
+    doc: 'Tables of the addresses in virtual_mailbox_domains; here only the default of that list.',
+  },
 } as const satisfies Entries;
