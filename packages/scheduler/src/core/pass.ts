@@ -1,0 +1,65 @@
+/**
+ * The end of a message's pass, when every recipient in it was tried: notices are asked for one after the other (the bounce
+ * daemon answers each through the inbox), then the message is deferred or retired. Expiry and delay are looked at here and
+ * nowhere else, so a message is never returned without an attempt.
+ */
+import type { NoticeRequest } from '@mailfleet/queue';
+import type { Message } from './model.ts';
+import { isExpired, isWarningDue, nextAttemptMs } from './retry.ts';
+import type { State } from './state.ts';
+
+export function endPass(state: State, message: Message, nowMs: number): void {
+  const { envelope } = message.active;
+  const { queueId } = envelope;
+  const { turn, settings } = state;
+  if (message.bounced) {
+    message.bounced = false;
+    ask(state, message, 'failure');
+  } else if (message.succeeded) {
+    message.succeeded = false;
+    ask(state, message, 'success');
+  } else if (!message.deferred) {
+    leave(state, message);
+    turn.conclusions.push({ kind: 'retire', queueId });
+    turn.concluded.push({ kind: 'removed', queueId });
+  } else if (isExpired(settings, envelope, nowMs)) {
+    message.deferred = false;
+    turn.concluded.push({ kind: 'expired', queueId, from: envelope.sender });
+    ask(state, message, 'expiry');
+  } else if (!message.warned && isWarningDue(settings, envelope, nowMs)) {
+    message.warned = true;
+    ask(state, message, 'delay');
+  } else {
+    leave(state, message);
+    const dueMs = nextAttemptMs(settings, envelope.createdMs, nowMs);
+    turn.conclusions.push({ kind: 'defer', queueId, dueMs });
+  }
+}
+
+/** The bounce daemon is done with the request that the message waits for. */
+export function noticePosted(state: State, queueId: string, nowMs: number): void {
+  const message = state.messages.get(queueId);
+  if (message?.awaits === undefined) return;
+  message.awaits = undefined;
+  endPass(state, message, nowMs);
+}
+
+function ask(state: State, message: Message, notice: NoticeRequest['notice']): void {
+  const { envelope, pass } = message.active;
+  const { queueId, traceparent } = envelope;
+  message.awaits = notice;
+  state.turn.conclusions.push({
+    kind: 'notice',
+    request: {
+      shard: state.shard,
+      queueId,
+      pass,
+      notice,
+      ...(traceparent === undefined ? {} : { traceparent }),
+    },
+  });
+}
+
+function leave(state: State, message: Message): void {
+  state.messages.delete(message.active.envelope.queueId);
+}

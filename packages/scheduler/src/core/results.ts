@@ -1,0 +1,80 @@
+/**
+ * What workers report: results move windows and finish entries, the end of a batch frees its slot. A result counts for
+ * the window once per delivery request; whatever a batch leaves without a result goes back in front, unpenalised.
+ */
+import type { InboxEntry } from '@mailfleet/queue';
+import { noteOutcome } from './entering.ts';
+import type { Flight } from './model.ts';
+import { deferEntry, die, finish, revive } from './reviving.ts';
+import { dropIfIdle, type State, setTimer } from './state.ts';
+import { addEntry, dropEntry, offer } from './transport.ts';
+
+type Result = Extract<InboxEntry, { kind: 'result' }>;
+
+export function applyResult(state: State, result: Result, nowMs: number): void {
+  const flight = state.flights.get(result.batchId);
+  const news = applyOutcomes(state, result, flight, nowMs);
+  if (flight === undefined || !(news || result.hopStatus !== undefined)) return;
+  const { destination } = flight;
+  if (result.hopStatus === undefined) {
+    if (destination.trouble !== undefined) revive(state, destination);
+    else destination.window.grow(destination.busy);
+    offer(destination);
+  } else if (destination.trouble === undefined && !destination.suspended) {
+    destination.window.shrink();
+    if (destination.window.dead) die(state, destination, result.hopStatus, nowMs);
+  }
+}
+
+/**
+ * @returns whether any outcome was news. A batch that was given up may still report: a final outcome holds wherever its
+ * recipient stands now, a deferral unless someone else is at it.
+ */
+function applyOutcomes(state: State, result: Result, flight: Flight | undefined, nowMs: number): boolean {
+  const message = state.messages.get(result.queueId);
+  if (message === undefined) return false;
+  let news = false;
+  for (const outcome of result.outcomes) {
+    const entry = message.entryOf(outcome.recipient);
+    const recipient = entry?.recipients.find(({ index }) => index === outcome.recipient);
+    if (entry === undefined || recipient === undefined || entry.state === 'done') continue;
+    const elsewhere = entry.state === 'busy' && entry.flight !== flight;
+    if (elsewhere && outcome.kind === 'deferred') continue;
+    news = true;
+    noteOutcome(message, outcome.kind, recipient);
+    entry.recipients = entry.recipients.filter((one) => one !== recipient);
+    if (entry.recipients.length > 0) continue;
+    if (entry.state === 'waiting') {
+      dropEntry(entry);
+      dropIfIdle(state, entry.peer.destination);
+    }
+    finish(state, entry, nowMs);
+  }
+  return news;
+}
+
+/** The batch is with nobody any more: its worker ended it, or vanished. */
+export function endBatch(state: State, batchId: string, nowMs: number): void {
+  const flight = state.flights.get(batchId);
+  if (flight === undefined) return;
+  state.flights.delete(batchId);
+  const { destination } = flight;
+  const { transport } = destination;
+  destination.busy -= 1;
+  transport.busy -= 1;
+  for (const entry of flight.entries.toReversed()) {
+    if (entry.flight !== flight) continue;
+    entry.flight = undefined;
+    if (destination.trouble === undefined) addEntry(entry, true);
+    else deferEntry(state, entry, destination.trouble, nowMs);
+  }
+  const { transportRateDelayMs, destinationRateDelayMs } = transport.settings;
+  if (transportRateDelayMs > 0) setTimer(state, transport, nowMs + transportRateDelayMs);
+  if (destinationRateDelayMs > 0) {
+    if (destination.trouble !== undefined) revive(state, destination);
+    destination.suspended = true;
+    setTimer(state, destination, nowMs + destinationRateDelayMs);
+  }
+  offer(destination);
+  dropIfIdle(state, destination);
+}

@@ -1,0 +1,117 @@
+/**
+ * The queue manager's mind: a deterministic state machine after qmgr(8). Put in messages, inbox entries and the time;
+ * `takeTurn` hands out what is to be done: batches, outcomes decided here, conclusions, events. It does no I/O and reads
+ * no clock; times in milliseconds must not run backwards.
+ *
+ * Every message put in is concluded exactly once (retire or defer) if every batch handed out ends and every notice
+ * asked for is reported.
+ */
+import type { ActiveMessage, InboxEntry } from '@mailfleet/queue';
+import type { Batch } from '@mailfleet/smtp';
+import { Admission, type Pull } from './admission.ts';
+import { cutBatches } from './batching.ts';
+import { enter, restore } from './entering.ts';
+import { noticePosted } from './pass.ts';
+import { applyResult, endBatch } from './results.ts';
+import { reviveAll, runTimers } from './reviving.ts';
+import { type CoreOptions, makeState, type State } from './state.ts';
+import { makeTurn, type Turn } from './turn.ts';
+
+export interface SchedulerCore {
+  /** Rebuilds what a former leader left; once, before anything else. */
+  restore(messages: readonly ActiveMessage[], batches: readonly Batch[], nowMs: number): void;
+  apply(entry: InboxEntry, nowMs: number): void;
+  /** Which messages to pull into the active queue now; `pulled` must follow before the next question. */
+  nextPull(nowMs: number): Pull | undefined;
+  pulled(pull: Pull, messages: readonly ActiveMessage[], nowMs: number): void;
+  /** The first due time of deferred must be asked of the queue and told. */
+  readonly dueUnknown: boolean;
+  setDue(dueMs: number | undefined): void;
+  /** Looks at incoming and deferred again though nothing was announced: the net under lost wake-ups. */
+  lookAgain(): void;
+  /** The batch is no longer known to the queue and will not report. */
+  vanished(batchId: string, nowMs: number): void;
+  /** Batches handed out and not ended. */
+  outstanding(): string[];
+  /** Runs timers, cuts batches, and hands out all that was decided since the last call. */
+  takeTurn(nowMs: number): Turn;
+  /** When there will be something to do without further input. */
+  nextTimerMs(): number | undefined;
+}
+
+export function createCore(options: CoreOptions): SchedulerCore {
+  const state = makeState(options);
+  const admission = new Admission();
+  const room = (): number => options.settings.activeLimit - state.messages.size;
+  const apply = (entry: InboxEntry, nowMs: number): void => {
+    switch (entry.kind) {
+      case 'mail':
+        admission.mailArrived();
+        break;
+      case 'result':
+        applyResult(state, entry, nowMs);
+        break;
+      case 'batch-end':
+        endBatch(state, entry.batchId, nowMs);
+        break;
+      case 'notified':
+        noticePosted(state, entry.queueId, nowMs);
+        break;
+      case 'command':
+        command(state, admission, entry);
+        break;
+    }
+  };
+  const lookAgain = (): void => {
+    admission.mailArrived();
+    admission.forgetDue();
+  };
+  return {
+    restore: (messages, batches, nowMs) => restore(state, messages, batches, nowMs),
+    apply,
+    nextPull: (nowMs) => admission.next(room(), nowMs),
+    pulled: (pull, messages, nowMs) => {
+      for (const message of messages) enter(state, message, nowMs);
+      const drained = admission.pulled(pull, messages.length);
+      if (drained && pull.source === 'incoming') state.transportsLifted = false;
+    },
+    get dueUnknown() {
+      return admission.dueUnknown;
+    },
+    setDue: (dueMs) => admission.setDue(dueMs),
+    lookAgain,
+    vanished: (batchId, nowMs) => endBatch(state, batchId, nowMs),
+    outstanding: () => [...state.flights.keys()],
+    takeTurn: (nowMs) => {
+      runTimers(state, nowMs);
+      cutBatches(state, nowMs);
+      const { turn } = state;
+      state.turn = makeTurn();
+      for (const conclusion of turn.conclusions) {
+        if (conclusion.kind === 'defer') admission.deferredUntil(conclusion.dueMs);
+      }
+      return turn;
+    },
+    nextTimerMs: () => earliest(state.timers.peek()?.timerMs, room() > 0 ? admission.dueMs : undefined),
+  };
+}
+
+type Command = Extract<InboxEntry, { kind: 'command' }>;
+
+function command(state: State, admission: Admission, { command: name, queueId }: Command): void {
+  if (name === 'flush') {
+    if (queueId === undefined) {
+      state.transportsLifted = true;
+      reviveAll(state);
+    } else if (!state.messages.has(queueId)) {
+      state.flushing.add(queueId);
+    }
+  }
+  admission.mailArrived();
+  admission.forgetDue();
+}
+
+function earliest(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Math.min(a, b);
+}

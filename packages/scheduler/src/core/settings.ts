@@ -1,0 +1,52 @@
+/** What the core needs to know of the configuration, converted once. Times in milliseconds, sizes in bytes. */
+import type { Protocol } from '@mailfleet/smtp';
+import type { RetrySettings } from './retry.ts';
+import type { WindowSettings } from './window.ts';
+
+/**
+ * Who delivers for a transport: workers that speak a protocol; the scheduler itself, for error(8) and discard(8);
+ * nobody, when no worker knows the transport.
+ */
+export type Agent = Protocol | 'error' | 'retry' | 'discard' | 'none';
+
+/** Job preemption, section "Preemption" of SCHEDULER_README. */
+export interface PreemptionSettings {
+  /** default_delivery_slot_cost; below 2 there is no preemption. */
+  readonly slotCost: number;
+  /** default_delivery_slot_loan */
+  readonly slotLoan: number;
+  /** default_delivery_slot_discount, percent. */
+  readonly slotDiscount: number;
+  /** default_minimum_delivery_slots */
+  readonly minimumSlots: number;
+}
+
+export interface TransportSettings {
+  readonly agent: Agent;
+  readonly window: WindowSettings;
+  /** Recipients of one delivery request; 0 is no limit, 1 makes each recipient a destination of its own. */
+  readonly recipientLimit: number;
+  /** Pause of a destination after each delivery. */
+  readonly destinationRateDelayMs: number;
+  /** Pause of the transport after each delivery. */
+  readonly transportRateDelayMs: number;
+  readonly preemption: PreemptionSettings;
+  /** Batches of this transport that may be with BullMQ and the workers at a time. */
+  readonly processLimit: number;
+}
+
+export interface CoreSettings extends RetrySettings {
+  /** qmgr_message_active_limit */
+  readonly activeLimit: number;
+  /** qmgr_message_recipient_limit; twice as many destinations are remembered while they are dead. */
+  readonly recipientLimit: number;
+  /** destination_batch_limit, in delivery requests. */
+  readonly batchLimit: number;
+  /** destination_batch_byte_limit */
+  readonly batchByteLimit: number;
+  /** defer_transports */
+  readonly deferTransports: ReadonlySet<string>;
+  /** recipient_delimiter: each of its characters ends the local part proper. */
+  readonly recipientDelimiter: string;
+  transport(name: string): TransportSettings;
+}
