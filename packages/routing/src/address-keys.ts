@@ -1,0 +1,64 @@
+/**
+ * The keys under which tables hold an address: whole, without its extension (recipient_delimiter), and for
+ * transport(5) its domain and each parent. Keys after the first are partial, so that tables of patterns skip them.
+ */
+import type { LookupResult, Table } from '@mailfleet/lookup';
+
+export interface AddressKey {
+  readonly key: string;
+  readonly partial: boolean;
+}
+
+/** Text after the last `@`, lower case; empty for a bare name. */
+export function domainOf(address: string): string {
+  const at = address.lastIndexOf('@');
+  return at === -1 ? '' : address.slice(at + 1).toLowerCase();
+}
+
+/** `user+extension@domain` without the extension; undefined when there is none. */
+export function withoutExtension(address: string, delimiters: string): string | undefined {
+  const at = address.lastIndexOf('@');
+  const local = at === -1 ? address : address.slice(0, at);
+  if (/^(?:postmaster|mailer-daemon|double-bounce)$/i.test(local)) return undefined;
+  const end = [...local].findIndex((character) => delimiters.includes(character));
+  if (end <= 0 || end === local.length - 1) return undefined;
+  // Mailing lists own these names (owner-x, x-request) since before there were extensions.
+  if (local[end] === '-' && (/^owner-/i.test(local) || /-request$/i.test(local))) return undefined;
+  return local.slice(0, end) + (at === -1 ? '' : address.slice(at));
+}
+
+/** Keys of transport(5): address, address without extension, domain, `.parent` domains, `*`. */
+export function transportKeys(address: string, delimiters: string): AddressKey[] {
+  const keys = wholeKeys(address, delimiters);
+  const domain = domainOf(address);
+  keys.push({ key: domain, partial: true });
+  if (!domain.startsWith('[')) {
+    for (let dot = domain.indexOf('.', 1); dot !== -1; dot = domain.indexOf('.', dot + 1)) {
+      keys.push({ key: domain.slice(dot), partial: true });
+    }
+  }
+  keys.push({ key: '*', partial: true });
+  return keys;
+}
+
+/** Keys of the sender-dependent tables: address, address without extension, `@domain`. */
+export function senderKeys(address: string, delimiters: string): AddressKey[] {
+  const keys = wholeKeys(address, delimiters);
+  const domain = domainOf(address);
+  if (domain !== '') keys.push({ key: `@${domain}`, partial: true });
+  return keys;
+}
+
+function wholeKeys(address: string, delimiters: string): AddressKey[] {
+  const bare = withoutExtension(address, delimiters);
+  return [{ key: address, partial: false }, ...(bare === undefined ? [] : [{ key: bare, partial: true }])];
+}
+
+/** Asks for one key after the other; the first that is no miss decides. */
+export async function lookupKeys(table: Table, keys: readonly AddressKey[]): Promise<LookupResult> {
+  for (const { key, partial } of keys) {
+    const result = await table.lookup(key, { partial });
+    if (result.kind !== 'miss') return result;
+  }
+  return { kind: 'miss' };
+}
