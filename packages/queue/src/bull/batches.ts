@@ -1,0 +1,147 @@
+/**
+ * Batches as BullMQ jobs: queue `delivery` of each shard, the job id is the batch id, so adding a batch twice adds it once. A job is gone
+ * when its batch ended; one whose worker died comes back within batch_lease_time, as often as needed.
+ */
+import type { Batch } from '@mailfleet/smtp';
+import { type Job, Queue, Worker } from 'bullmq';
+import { DELIVERY_QUEUE, type ShardKeys } from '../keys.ts';
+import {
+  type BullContext,
+  EVENT_STREAM,
+  KEPT_FAILURES,
+  lockTimes,
+  reportError,
+  STALLED_WITHOUT_LIMIT,
+} from './connection.ts';
+
+const PAGE = 100;
+
+export type BatchQueue = Queue<Batch, unknown, string>;
+
+/** A job that this process holds; `lost` aborts when its lock is gone. */
+export interface HeldBatch {
+  readonly batch: Batch;
+  readonly token: string;
+  readonly handedOutBefore: number;
+  readonly lost: AbortSignal;
+}
+
+export interface Batches {
+  queue(shard: number): BatchQueue;
+  add(batches: readonly Batch[]): Promise<void>;
+  outstanding(shard: number): Promise<readonly Batch[]>;
+  vanished(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
+  /** Hands batches to `handle` until `signal` aborts and all handlers ended. `handle` must not throw. */
+  work(
+    options: { readonly sessions: number; readonly name: string; readonly signal: AbortSignal },
+    handle: (held: HeldBatch) => Promise<void>,
+  ): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function makeBatches(context: BullContext, shards: readonly ShardKeys[], leaseMs: number): Batches {
+  const queues = new Map<number, BatchQueue>();
+
+  const queue = (shard: number): BatchQueue => {
+    let found = queues.get(shard);
+    if (found === undefined) {
+      found = new Queue(DELIVERY_QUEUE, {
+        connection: context.connection,
+        prefix: shards[shard]?.bull ?? '',
+        defaultJobOptions: { attempts: 1, removeOnComplete: true, removeOnFail: KEPT_FAILURES },
+        streams: EVENT_STREAM,
+        ...context.telemetry,
+      });
+      found.on('error', reportError(context.log, 'batch queue'));
+      queues.set(shard, found);
+    }
+    return found;
+  };
+
+  return {
+    queue,
+    async add(batches) {
+      const byShard = Map.groupBy(batches, ({ shard }) => shard);
+      await Promise.all(
+        [...byShard].map(([shard, own]) =>
+          queue(shard).addBulk(
+            own.map((batch) => ({ name: batch.nexthop, data: batch, opts: { jobId: batch.id } })),
+          ),
+        ),
+      );
+    },
+    async outstanding(shard) {
+      // The ids of all states in one script: a job that moves between pages would be missed.
+      const ids = await queue(shard).getRanges(['wait', 'prioritized', 'delayed', 'active'], 0, -1);
+      const batches: Batch[] = [];
+      for (let from = 0; from < ids.length; from += PAGE) {
+        const jobs = await Promise.all(ids.slice(from, from + PAGE).map((id) => queue(shard).getJob(id)));
+        for (const job of jobs) if (job !== undefined) batches.push(job.data);
+      }
+      return batches;
+    },
+    async vanished(shard, batchIds) {
+      const gone: string[] = [];
+      for (let from = 0; from < batchIds.length; from += PAGE) {
+        const page = batchIds.slice(from, from + PAGE);
+        const states = await Promise.all(page.map((id) => queue(shard).getJobState(id)));
+        gone.push(
+          ...page.filter((_, i) => ['unknown', 'failed', 'completed'].includes(states[i] ?? 'unknown')),
+        );
+      }
+      return gone;
+    },
+    async work({ sessions, name, signal }, handle) {
+      if (signal.aborted) return;
+      const lost = new Map<string, AbortController>();
+      const workers = shards.map((keys, shard) => {
+        const worker = new Worker<Batch>(
+          DELIVERY_QUEUE,
+          async (job: Job<Batch>, token = '') => {
+            const controller = new AbortController();
+            lost.set(job.data.id, controller);
+            try {
+              await handle({
+                batch: job.data,
+                token,
+                handedOutBefore: Math.max(0, job.attemptsStarted - 1),
+                lost: controller.signal,
+              });
+            } finally {
+              lost.delete(job.data.id);
+            }
+          },
+          {
+            connection: context.connection,
+            prefix: keys.bull,
+            name,
+            concurrency: fairShare(sessions, shards.length, shard),
+            maxStalledCount: STALLED_WITHOUT_LIMIT,
+            ...lockTimes(leaseMs),
+            ...context.telemetry,
+          },
+        );
+        worker.on('error', reportError(context.log, 'batch worker'));
+        worker.on('lockRenewalFailed', (ids) => {
+          for (const id of ids) lost.get(id)?.abort();
+        });
+        return worker;
+      });
+      await aborted(signal);
+      await Promise.all(workers.map((worker) => worker.close()));
+    },
+    async close() {
+      await Promise.all([...queues.values()].map((each) => each.close()));
+    },
+  };
+}
+
+/** Sessions of one shard's worker: the remainder goes to the first shards, and no shard is left without. */
+export function fairShare(sessions: number, shards: number, shard: number): number {
+  return Math.max(1, Math.floor(sessions / shards) + (shard < sessions % shards ? 1 : 0));
+}
+
+export function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

@@ -1,0 +1,44 @@
+/** What all BullMQ queues and workers of a process share: connection, telemetry, and how their errors are told. */
+import type { Telemetry } from 'bullmq';
+import { BullMQOtel } from 'bullmq-otel';
+import type { Connection, ConnectionLog } from '../redis/connection.ts';
+
+export interface BullContext {
+  readonly connection: Connection;
+  readonly telemetry: { readonly telemetry?: Telemetry };
+  readonly log: ConnectionLog;
+}
+
+export function makeBullContext(connection: Connection, tracing: boolean, log: ConnectionLog): BullContext {
+  return {
+    connection,
+    telemetry: tracing ? { telemetry: new BullMQOtel({ tracerName: 'mailfleet' }) } : {},
+    log,
+  };
+}
+
+/** Listener for errors of a queue or worker. Lost connections are told by the shared connection, once. */
+export function reportError(log: ConnectionLog, what: string): (error: Error) => void {
+  return (error) => {
+    const code = 'code' in error ? String(error.code) : '';
+    if (/^E[A-Z]+$/.test(code) || /connection is closed|LOADING|READONLY/i.test(error.message)) return;
+    log.warn(`${what}: ${error.message}`);
+  };
+}
+
+/** BullMQ's own bookkeeping of events is not read by anyone but the board. */
+export const EVENT_STREAM = { events: { maxLen: 1_000 } } as const;
+
+/** Failed jobs kept for the board. */
+export const KEPT_FAILURES = { count: 100 } as const;
+
+/**
+ * Lock and stalled-check times within which a dead worker's job comes back before `leaseMs` ended: the lock runs out, and the check
+ * after that moves the job.
+ */
+export function lockTimes(leaseMs: number): { lockDuration: number; stalledInterval: number } {
+  return { lockDuration: Math.floor(leaseMs * 0.6), stalledInterval: Math.floor(leaseMs * 0.3) };
+}
+
+/** A worker's death is no fault of the job: it comes back as often as it takes. */
+export const STALLED_WITHOUT_LIMIT = 1_000_000_000;

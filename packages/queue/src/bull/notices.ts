@@ -1,0 +1,103 @@
+/**
+ * Notice requests as BullMQ jobs: queue `notice` of each shard, one job per message, pass and notice. A request that fails is repeated
+ * until it succeeds, since its message waits for it.
+ */
+import { Queue, Worker } from 'bullmq';
+import { NOTICE_QUEUE, type ShardKeys } from '../keys.ts';
+import type { NoticeRequest } from '../ports.ts';
+import { aborted } from './batches.ts';
+import {
+  type BullContext,
+  EVENT_STREAM,
+  KEPT_FAILURES,
+  lockTimes,
+  reportError,
+  STALLED_WITHOUT_LIMIT,
+} from './connection.ts';
+
+const RETRY_MS = 5_000;
+const TRIES_WITHOUT_LIMIT = 1_000_000_000;
+/** Notices of one shard built at once by a process: each may hold a returned content. */
+const CONCURRENCY = 8;
+
+export type NoticeQueue = Queue<NoticeRequest, unknown, string>;
+
+export interface Notices {
+  queue(shard: number): NoticeQueue;
+  add(requests: readonly NoticeRequest[]): Promise<void>;
+  /** Hands requests to `handle` until `signal` aborts and all handlers ended. */
+  work(
+    options: { readonly name: string; readonly signal: AbortSignal },
+    handle: (request: NoticeRequest) => Promise<void>,
+  ): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function makeNotices(context: BullContext, shards: readonly ShardKeys[], leaseMs: number): Notices {
+  const queues = new Map<number, NoticeQueue>();
+
+  const queue = (shard: number): NoticeQueue => {
+    let found = queues.get(shard);
+    if (found === undefined) {
+      found = new Queue(NOTICE_QUEUE, {
+        connection: context.connection,
+        prefix: shards[shard]?.bull ?? '',
+        defaultJobOptions: {
+          attempts: TRIES_WITHOUT_LIMIT,
+          backoff: { type: 'fixed', delay: RETRY_MS },
+          removeOnComplete: true,
+          removeOnFail: KEPT_FAILURES,
+        },
+        streams: EVENT_STREAM,
+        ...context.telemetry,
+      });
+      found.on('error', reportError(context.log, 'notice queue'));
+      queues.set(shard, found);
+    }
+    return found;
+  };
+
+  return {
+    queue,
+    async add(requests) {
+      const byShard = Map.groupBy(requests, ({ shard }) => shard);
+      await Promise.all(
+        [...byShard].map(([shard, own]) =>
+          queue(shard).addBulk(
+            own.map((request) => ({
+              name: request.notice,
+              data: request,
+              opts: { jobId: `${request.queueId}-${request.pass}-${request.notice}` },
+            })),
+          ),
+        ),
+      );
+    },
+    async work({ name, signal }, handle) {
+      if (signal.aborted) return;
+      const workers = shards.map((keys) => {
+        const worker = new Worker<NoticeRequest>(NOTICE_QUEUE, async (job) => handle(job.data), {
+          connection: context.connection,
+          prefix: keys.bull,
+          name,
+          concurrency: CONCURRENCY,
+          maxStalledCount: STALLED_WITHOUT_LIMIT,
+          ...lockTimes(leaseMs),
+          ...context.telemetry,
+        });
+        worker.on('error', reportError(context.log, 'notice worker'));
+        worker.on('failed', (job, error) => {
+          context.log.warn(
+            `${job?.data.queueId}: notice (${job?.data.notice}) not sent, trying again in ${RETRY_MS / 1000} s: ${error.message}`,
+          );
+        });
+        return worker;
+      });
+      await aborted(signal);
+      await Promise.all(workers.map((worker) => worker.close()));
+    },
+    async close() {
+      await Promise.all([...queues.values()].map((each) => each.close()));
+    },
+  };
+}

@@ -1,0 +1,43 @@
+/** Contents of messages: small ones in Redis, large ones as files. */
+
+import { keysOfShard, type QueueContext } from './context.ts';
+import type { Content } from './ports.ts';
+
+/** Content of a message as its home shard holds it: a buffer when inline, a stream of a file; undefined when it is gone. */
+export async function readContent(
+  context: QueueContext,
+  home: number,
+  queueId: string,
+): Promise<AsyncIterable<Uint8Array> | Buffer | undefined> {
+  const stored = await context.redis.getBuffer(keysOfShard(context, home).content(queueId));
+  if (stored === null) return undefined;
+  if (stored[0] === 0x69 /* i */) return stored.subarray(1);
+  return context.files.read(stored.toString('utf8', 1));
+}
+
+/** Keeps up to `inlineLimit` bytes in memory, streams anything larger to a file that is durable when this resolves. */
+export async function spool(
+  context: QueueContext,
+  source: AsyncIterable<Uint8Array>,
+  inlineLimit: number,
+): Promise<Content> {
+  const iterator = source[Symbol.asyncIterator]();
+  const head: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for (;;) {
+    const next = await iterator.next();
+    if (next.done === true) return { kind: 'inline', bytes: Buffer.concat(head, sizeBytes) };
+    head.push(next.value);
+    sizeBytes += next.value.byteLength;
+    if (sizeBytes > inlineLimit) break;
+  }
+  return { kind: 'file', ...(await context.files.write(chain(head, iterator))) };
+}
+
+async function* chain(
+  head: readonly Uint8Array[],
+  rest: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  yield Buffer.concat(head);
+  for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
+}

@@ -1,0 +1,33 @@
+/** What the ports of one process share. Made by openQueue. */
+import type { Config } from '@mailfleet/config';
+import type { Batches } from './bull/batches.ts';
+import type { Notices } from './bull/notices.ts';
+import type { ContentFiles } from './content-files.ts';
+import type { ShardKeys } from './keys.ts';
+import type { Connection, ConnectionLog } from './redis/connection.ts';
+import type { RunScript } from './scripts/script.ts';
+
+export interface QueueContext {
+  readonly config: Config;
+  /** Keys of each shard, by its number. */
+  readonly shards: readonly ShardKeys[];
+  /** Pipelined commands. */
+  readonly redis: Connection;
+  readonly run: RunScript;
+  /** A connection of its own for each blocking reader. */
+  readonly openBlocking: (name: string) => Connection;
+  readonly files: ContentFiles;
+  readonly batches: Batches;
+  readonly notices: Notices;
+  readonly now: () => number;
+  readonly log: ConnectionLog;
+}
+
+/** Keys of a shard; a number that the fleet does not have is a bug of the caller. */
+export function keysOfShard(context: Pick<QueueContext, 'shards'>, shard: number): ShardKeys {
+  const keys = context.shards[shard];
+  if (keys === undefined) {
+    throw new Error(`there is no shard ${shard}: scheduler_shards is ${context.shards.length} here`);
+  }
+  return keys;
+}

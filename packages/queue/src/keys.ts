@@ -1,0 +1,69 @@
+/**
+ * The name of every key of Mailfleet in Redis. All keys of shard n share the hash tag `{mf<n>}`, so that a script may touch
+ * any of them on Redis Cluster. What they hold: docs/architecture.md, Redis. No other file spells a key.
+ */
+
+/** Keys of one shard that stand for themselves, and prefixes to which a queue id is appended. */
+export interface ShardKeys {
+  readonly incoming: string;
+  readonly active: string;
+  readonly deferred: string;
+  readonly hold: string;
+  readonly expiry: string;
+  /** Messages of this home shard whose parts are not yet copied. */
+  readonly fanout: string;
+  /** Parts of other home shards that were retired here lately. */
+  readonly retiredParts: string;
+  /** Names of the content files of this home shard's messages. */
+  readonly files: string;
+  readonly inbox: string;
+  readonly lease: string;
+  readonly fence: string;
+  /** What scripts build keys from that they find by queue id. */
+  readonly prefix: string;
+  /** BullMQ's prefix. */
+  readonly bull: string;
+  message(queueId: string): string;
+  content(queueId: string): string;
+  timeline(queueId: string): string;
+  /** Shards that still hold a part of a message of several shards. */
+  parts(queueId: string): string;
+  /** Records of the parts to copy. */
+  copies(queueId: string): string;
+  /** Remembers a queue id after its message is gone. */
+  remembered(queueId: string): string;
+  idempotency(key: string): string;
+  /** BullMQ's lock of a batch's job. */
+  batchLock(batchId: string): string;
+}
+
+export const DELIVERY_QUEUE = 'delivery';
+export const NOTICE_QUEUE = 'notice';
+
+export function keysOf(shard: number): ShardKeys {
+  const prefix = `{mf${shard}}:`;
+  const bull = `${prefix}bull`;
+  return {
+    incoming: `${prefix}incoming`,
+    active: `${prefix}active`,
+    deferred: `${prefix}deferred`,
+    hold: `${prefix}hold`,
+    expiry: `${prefix}expiry`,
+    fanout: `${prefix}fanout`,
+    retiredParts: `${prefix}retired-parts`,
+    files: `${prefix}files`,
+    inbox: `${prefix}inbox`,
+    lease: `${prefix}lease`,
+    fence: `${prefix}fence`,
+    prefix,
+    bull,
+    message: (queueId) => `${prefix}m:${queueId}`,
+    content: (queueId) => `${prefix}c:${queueId}`,
+    timeline: (queueId) => `${prefix}t:${queueId}`,
+    parts: (queueId) => `${prefix}p:${queueId}`,
+    copies: (queueId) => `${prefix}f:${queueId}`,
+    remembered: (queueId) => `${prefix}r:${queueId}`,
+    idempotency: (key) => `${prefix}k:${key}`,
+    batchLock: (batchId) => `${bull}:${DELIVERY_QUEUE}:${batchId}:lock`,
+  };
+}

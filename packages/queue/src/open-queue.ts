@@ -1,0 +1,141 @@
+/** Builds the queue of one process: connections, scripts, BullMQ, and the port of every role over them. */
+import type { Config } from '@mailfleet/config';
+import type { Telemetry } from '@mailfleet/telemetry';
+import type { Queue as BullQueue } from 'bullmq';
+import { makeBouncePort } from './bounce.ts';
+import { makeBatches } from './bull/batches.ts';
+import { makeBullContext } from './bull/connection.ts';
+import { makeNotices } from './bull/notices.ts';
+import { makeContentFiles } from './content-files.ts';
+import type { QueueContext } from './context.ts';
+import { makeIntakePort } from './intake.ts';
+import { keysOf } from './keys.ts';
+import { makeOperatorPort } from './operator.ts';
+import type { BouncePort, IntakePort, OperatorPort, SchedulerPort, WorkerPort } from './ports.ts';
+import { type Connection, type ConnectionLog, makeConnections, parseRedisUrl } from './redis/connection.ts';
+import { checkSafety, type Preflight } from './redis/preflight.ts';
+import { makeSchedulerPort } from './scheduler.ts';
+import { laneRunner } from './scripts/lanes.ts';
+import { makeWorkerPort } from './worker.ts';
+
+/** How long a Redis that does not answer is waited for at the start. Later it is waited for without end. */
+const FIRST_ANSWER_MS = 10_000;
+
+/** The dashboard's port: BullMQ's queues of all shards, for bull-board. */
+export interface BoardPort {
+  boardQueues(): readonly BullQueue[];
+}
+
+export type Queue = IntakePort &
+  SchedulerPort &
+  WorkerPort &
+  BouncePort &
+  OperatorPort &
+  BoardPort & {
+    /** Ends all connections. Let `work` and `workNotices` come home first. */
+    close(): Promise<void>;
+  };
+
+export interface QueueOptions {
+  readonly config: Config;
+  readonly redisUrl: string;
+  readonly telemetry?: Telemetry;
+  /** Spans of BullMQ's own, as part of the trace at hand. */
+  readonly tracing?: boolean;
+}
+
+/** Throws a sentence when the URL is wrong, Redis does not answer within ten seconds, or it can lose mail (see redis_data_loss_ok). */
+export async function openQueue(options: QueueOptions): Promise<Queue> {
+  const { config, telemetry } = options;
+  const log = logOf(telemetry);
+  const connections = makeConnections(parseRedisUrl(options.redisUrl), log);
+  const redis = connections.open({ name: 'mailfleet', kind: 'pipelined' });
+  const preflight = await preflightOf(redis, config.get('redis_data_loss_ok'));
+  if (!preflight.ok) {
+    await connections.close();
+    throw new Error(preflight.problem);
+  }
+  for (const warning of preflight.warnings) log.warn(warning);
+
+  const shards = Array.from({ length: config.get('scheduler_shards') }, (_, shard) => keysOf(shard));
+  const leaseMs = config.get('batch_lease_time');
+  const bull = makeBullContext(
+    connections.open({ name: 'mailfleet-bull', kind: 'plain' }),
+    options.tracing === true,
+    log,
+  );
+  const batches = makeBatches(bull, shards, leaseMs);
+  const notices = makeNotices(bull, shards, leaseMs);
+  const context: QueueContext = {
+    config,
+    shards,
+    redis,
+    run: laneRunner(connections),
+    openBlocking: (name) => connections.open({ name, kind: 'blocking' }),
+    files: makeContentFiles(config.get('content_directory')),
+    batches,
+    notices,
+    now: Date.now,
+    log,
+  };
+  return {
+    ...makeIntakePort(context),
+    ...makeSchedulerPort(context),
+    ...makeWorkerPort(context),
+    ...makeBouncePort(context),
+    ...makeOperatorPort(context, telemetry),
+    boardQueues: () => shards.flatMap((_, shard) => [batches.queue(shard), notices.queue(shard)]),
+    async close() {
+      await Promise.all([batches.close(), notices.close()]);
+      await connections.close();
+    },
+  };
+}
+
+/** The same question as at the start of openQueue, for a command that only wants the answer. */
+export async function checkRedis(options: {
+  readonly redisUrl: string;
+  readonly dataLossOk: boolean;
+}): Promise<Preflight> {
+  const connections = makeConnections(parseRedisUrl(options.redisUrl), logOf(undefined));
+  try {
+    return await preflightOf(
+      connections.open({ name: 'mailfleet-check', kind: 'plain' }),
+      options.dataLossOk,
+    );
+  } finally {
+    await connections.close();
+  }
+}
+
+async function preflightOf(redis: Connection, dataLossOk: boolean): Promise<Preflight> {
+  let lastError = '';
+  redis.on('error', (error: Error) => {
+    lastError = `: ${error.message}`;
+  });
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<Preflight>((resolve) => {
+    timer = setTimeout(() => {
+      resolve({
+        ok: false,
+        problem: `Redis of redis_url does not answer${lastError}; check the URL and that it runs`,
+      });
+    }, FIRST_ANSWER_MS);
+  });
+  try {
+    return await Promise.race([checkSafety(redis, dataLossOk), silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function logOf(telemetry: Telemetry | undefined): ConnectionLog {
+  if (telemetry !== undefined) {
+    const { log } = telemetry;
+    return { warn: (text) => log.warn(text), info: (text) => log.info(text) };
+  }
+  return {
+    warn: (text) => process.emitWarning(text),
+    info: () => undefined,
+  };
+}

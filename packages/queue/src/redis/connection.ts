@@ -1,0 +1,137 @@
+/**
+ * Connections to Redis or Redis Cluster. They reconnect for ever and repeat what was not answered, so that a restart of Redis is a
+ * pause and not a failure: every write of this package may be repeated. Each has an error listener, and
+ * an outage is told once when it begins and once when it ends, however many connections it hits.
+ */
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+
+export type Connection = Redis | Cluster;
+
+/** What a process tells of its connections. */
+export interface ConnectionLog {
+  warn(text: string): void;
+  info(text: string): void;
+}
+
+/** What a URL says of a server. */
+type Target = Pick<RedisOptions, 'username' | 'password' | 'tls' | 'host' | 'port' | 'path' | 'db'>;
+
+/** Where Redis is: one server (redis://, rediss://, unix path or redis+unix), or the seed nodes of a cluster. */
+export type RedisTarget =
+  | { readonly kind: 'single'; readonly url: string; readonly options: Target }
+  | {
+      readonly kind: 'cluster';
+      readonly nodes: readonly { readonly host: string; readonly port: number }[];
+      readonly options: Target;
+    };
+
+/**
+ * Reads a redis_url: `redis://[user:password@]host:port[/db]`, `rediss://…`, `unix:///path` or `/path`; for a cluster
+ * `redis-cluster://h1:p1,h2:p2` (`rediss-cluster://`) or several hosts in a redis:// URL. Throws a sentence that never
+ * holds the password.
+ */
+export function parseRedisUrl(url: string): RedisTarget {
+  if (url.startsWith('/')) return { kind: 'single', url, options: { path: url } };
+  const match = /^([a-z+-]+):\/\/(.*)$/s.exec(url);
+  const scheme = match?.[1] ?? '';
+  const rest = match?.[2] ?? '';
+  if (scheme === 'unix' || scheme === 'redis+unix') return { kind: 'single', url, options: { path: rest } };
+  if (!['redis', 'rediss', 'redis-cluster', 'rediss-cluster'].includes(scheme) || rest === '') {
+    throw new Error(
+      'redis_url is not a Redis URL; write redis://host:6379, rediss://host:6379, unix:///path or redis-cluster://host1:6379,host2:6379',
+    );
+  }
+  const at = rest.lastIndexOf('@');
+  const [path = '', ...more] = rest.slice(at + 1).split('/');
+  const nodes = path.split(',').map(parseNode);
+  const database = more.join('/').replace(/\?.*$/, '');
+  const [user = '', ...secret] = at < 0 ? [] : rest.slice(0, at).split(':');
+  const options: Target = {
+    ...(user === '' ? {} : { username: decodeURIComponent(user) }),
+    ...(secret.length === 0 ? {} : { password: decodeURIComponent(secret.join(':')) }),
+    ...(scheme.startsWith('rediss') ? { tls: {} } : {}),
+  };
+  const [first] = nodes;
+  if (nodes.length === 1 && first !== undefined && !scheme.endsWith('-cluster')) {
+    if (!/^\d*$/.test(database))
+      throw new Error(`redis_url names database ${JSON.stringify(database)}; a number is wanted`);
+    return {
+      kind: 'single',
+      url,
+      options: { ...options, ...first, ...(database === '' ? {} : { db: Number(database) }) },
+    };
+  }
+  return { kind: 'cluster', nodes, options };
+}
+
+function parseNode(text: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(text.replace(/\?.*$/, ''));
+  const host = match?.[1] ?? match?.[2];
+  if (host === undefined)
+    throw new Error(`redis_url names no host in ${JSON.stringify(text)}; write host:port`);
+  return { host, port: match?.[3] === undefined ? 6379 : Number(match[3]) };
+}
+
+/** The connections of one process: opens them, tells of outages once, closes them together. */
+export interface Connections {
+  /**
+   * `pipelined` gathers the commands of one turn of the event loop into one write; `blocking` is for commands that wait, which
+   * `close` does not wait for.
+   */
+  open(options: { readonly name: string; readonly kind: 'pipelined' | 'plain' | 'blocking' }): Connection;
+  close(): Promise<void>;
+}
+
+export function makeConnections(target: RedisTarget, log: ConnectionLog): Connections {
+  const opened: { readonly connection: Connection; readonly blocking: boolean }[] = [];
+  let down = false;
+  let closing = false;
+  const onError = (error: Error): void => {
+    if (down || closing) return;
+    down = true;
+    log.warn(`Redis does not answer: ${error.message}; waiting until it does`);
+  };
+  const onReady = (): void => {
+    if (down) log.info('Redis answers again');
+    down = false;
+  };
+  return {
+    open({ name, kind }) {
+      const connection = connect(target, name, kind === 'pipelined');
+      connection.on('error', onError);
+      connection.on('ready', onReady);
+      opened.push({ connection, blocking: kind === 'blocking' });
+      return connection;
+    },
+    async close() {
+      closing = true;
+      await Promise.all(opened.map(end));
+    },
+  };
+}
+
+/** Waits for answers that are on their way, unless there is no connection to bring them. */
+async function end({ connection, blocking }: { connection: Connection; blocking: boolean }): Promise<void> {
+  if (connection.status === 'ready' && !blocking) await connection.quit().catch(() => undefined);
+  connection.disconnect();
+}
+
+/** Short: mail waits meanwhile, and a Redis that restarts is back within a second or two. */
+const retryStrategy = (times: number): number => Math.min(50 * times, 1_000);
+
+function connect(target: RedisTarget, name: string, pipelined: boolean): Connection {
+  const common = {
+    connectionName: name,
+    // Null: a command waits as long as Redis is away, it never fails for that. BullMQ's workers demand it.
+    maxRetriesPerRequest: null,
+  } as const;
+  if (target.kind === 'single') {
+    return new Redis({ ...target.options, ...common, retryStrategy, enableAutoPipelining: pipelined });
+  }
+  return new Cluster([...target.nodes], {
+    redisOptions: { ...target.options, ...common },
+    clusterRetryStrategy: retryStrategy,
+    clusterNodeRetryStrategy: retryStrategy,
+    enableAutoPipelining: pipelined,
+  });
+}

@@ -1,0 +1,166 @@
+/** The scheduler's port. Every call with a lease is refused with LeaseLostError once another scheduler leads the shard. */
+import { hostname } from 'node:os';
+import { keysOfShard, type QueueContext } from './context.ts';
+import { repeatCopies, settlePart, settleParts } from './fanout.ts';
+import { makeInboxReader, nextInboxId } from './inbox.ts';
+import { parseView } from './message-record.ts';
+import {
+  type ActiveMessage,
+  type Conclusion,
+  type Lease,
+  LeaseLostError,
+  type SchedulerPort,
+} from './ports.ts';
+import { recordOutcomes } from './record-outcomes.ts';
+import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './scripts/leader.ts';
+import type { Argument } from './scripts/script.ts';
+import { sweepFiles } from './sweep.ts';
+
+/** Messages or conclusions of one script call: a few milliseconds of Redis, which serves others in between. */
+const CHUNK = 500;
+
+export function makeSchedulerPort(context: QueueContext): SchedulerPort {
+  const { run, redis, now } = context;
+  const timelineMs = context.config.get('message_timeline_time');
+
+  return {
+    async acquireLease(shard, holder, ttlMs) {
+      const keys = keysOfShard(context, shard);
+      const fence = Number(await run(acquireLease, [keys.lease, keys.fence], [holder, ttlMs]));
+      return fence === 0 ? undefined : { shard, fence };
+    },
+    async renewLease({ shard, fence }, holder, ttlMs) {
+      const keys = keysOfShard(context, shard);
+      return (await run(renewLease, [keys.lease, keys.fence], [holder, ttlMs, fence])) === 1;
+    },
+    async releaseLease({ shard }, holder) {
+      await run(releaseLease, [keysOfShard(context, shard).lease], [holder]);
+    },
+
+    async activate(lease, source, count, nowMs) {
+      const keys = keysOfShard(context, lease.shard);
+      const messages: ActiveMessage[] = [];
+      for (let left = count; left > 0; left -= CHUNK) {
+        const most = Math.min(left, CHUNK);
+        const [taken, views] = (await fenced(
+          lease,
+          run(
+            activate,
+            [keys[source], keys.active, keys.fence],
+            [lease.fence, most, nowMs, keys.prefix, source === 'deferred' ? 'due' : 'all'],
+          ),
+        )) as [number, unknown[]];
+        for (const view of views) messages.push(parseView(view));
+        if (taken < most) break;
+      }
+      return messages;
+    },
+    async nextDueMs(shard) {
+      const [, score] = await redis.zrange(keysOfShard(context, shard).deferred, 0, '0', 'WITHSCORES');
+      return score === undefined ? undefined : Number(score);
+    },
+    async activePage(lease, cursor) {
+      const keys = keysOfShard(context, lease.shard);
+      const [score = '', member = ''] = cursor.split(' ');
+      const [nextScore, nextMember, views] = (await fenced(
+        lease,
+        run(activePage, [keys.active, keys.fence], [lease.fence, keys.prefix, CHUNK, score, member]),
+      )) as [string, string, unknown[]];
+      return {
+        cursor: nextMember === '' ? '' : `${nextScore} ${nextMember}`,
+        messages: views.map(parseView),
+      };
+    },
+
+    readInbox: makeInboxReader(context),
+    async conclude(lease, conclusions, through) {
+      const keys = keysOfShard(context, lease.shard);
+      const changes = conclusions.filter((each) => each.kind !== 'notice');
+      for (let from = 0; from === 0 || from < changes.length; from += CHUNK) {
+        const last = from + CHUNK >= changes.length;
+        const args: Argument[] = [
+          lease.fence,
+          keys.prefix,
+          last && through !== undefined ? nextInboxId(through) : '',
+          now(),
+          lease.shard,
+          timelineMs,
+        ];
+        for (const each of changes.slice(from, from + CHUNK)) args.push(...argumentsOf(each));
+        const left = (await fenced(
+          lease,
+          run(
+            conclude,
+            [
+              keys.active,
+              keys.incoming,
+              keys.deferred,
+              keys.hold,
+              keys.expiry,
+              keys.inbox,
+              keys.fence,
+              keys.retiredParts,
+              keys.files,
+            ],
+            args,
+          ),
+        )) as [string, string, string][];
+        await Promise.all(left.map((each) => dropRest(lease.shard, each)));
+      }
+      // After the script, which checked the fence. A crash in between leaves the message in active, and
+      // recovery asks again for the same notice.
+      await context.notices.add(
+        conclusions.filter((each) => each.kind === 'notice').map(({ request }) => request),
+      );
+    },
+    async recordLocal(lease, result) {
+      await fenced(
+        lease,
+        recordOutcomes(
+          context,
+          {
+            shard: lease.shard,
+            fence: lease.fence,
+            batchId: '',
+            batchedMs: now(),
+            worker: `qmgr@${hostname()}`,
+            wantsSuccess: new Set(),
+          },
+          result,
+        ),
+      );
+    },
+
+    addBatches: (batches) => context.batches.add(batches),
+    outstandingBatches: (shard) => context.batches.outstanding(shard),
+    vanishedBatches: (shard, batchIds) => context.batches.vanished(shard, batchIds),
+
+    async finishFanout(lease, ageMs) {
+      const fence = await redis.get(keysOfShard(context, lease.shard).fence);
+      if (fence !== String(lease.fence)) throw new LeaseLostError(lease.shard);
+      const repeated = await repeatCopies(context, lease.shard, ageMs);
+      await settleParts(context, lease.shard);
+      return repeated;
+    },
+    sweepContent: (ageMs) => sweepFiles(context, ageMs),
+  };
+
+  async function dropRest(shard: number, [file, home, queueId]: [string, string, string]): Promise<void> {
+    if (file !== '') await context.files.remove(file);
+    if (home !== '') await settlePart(context, shard, Number(home), queueId);
+  }
+}
+
+function argumentsOf(conclusion: Exclude<Conclusion, { kind: 'notice' }>): Argument[] {
+  return [conclusion.kind, conclusion.queueId, conclusion.kind === 'defer' ? conclusion.dueMs : ''];
+}
+
+/** Turns a script's refusal into LeaseLostError. */
+async function fenced<T>(lease: Lease, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof Error && error.message.includes('FENCED')) throw new LeaseLostError(lease.shard);
+    throw error;
+  }
+}

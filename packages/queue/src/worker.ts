@@ -1,0 +1,94 @@
+/**
+ * The worker's port. Whatever becomes of `deliver`, its batch ends with an inbox entry: from this worker while it owns the batch, else
+ * from the one who got it. Outcomes of concurrent sessions share pipelines.
+ */
+import type { Batch } from '@mailfleet/smtp';
+import { readContent } from './content.ts';
+import { keysOfShard, type QueueContext } from './context.ts';
+import type { WorkerPort } from './ports.ts';
+import { recordOutcomes } from './record-outcomes.ts';
+import { endBatch, markInDoubt } from './scripts/delivery.ts';
+
+export function makeWorkerPort(context: QueueContext): WorkerPort {
+  const { run, redis, log } = context;
+  /** Queue ids with an outcome, of the batches in hand: what a failed delivery need not give back. */
+  const recorded = new Map<string, Set<string>>();
+  let workerName = 'worker';
+
+  return {
+    async work({ sessions, signal, name }, deliver) {
+      workerName = name;
+      await context.batches.work({ sessions, signal, name }, async (held) => {
+        const { batch, token, handedOutBefore, lost } = held;
+        const done = new Set<string>();
+        recorded.set(batch.id, done);
+        let returned: readonly string[];
+        try {
+          const claimed = { batch, handedOutBefore, signal: AbortSignal.any([signal, lost]) };
+          returned = (await deliver(claimed)).returned;
+        } catch (error) {
+          log.warn(
+            `batch ${batch.id} for ${batch.nexthop} failed, what is left of it goes back: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+          );
+          returned = batch.requests.map(({ envelope }) => envelope.queueId).filter((id) => !done.has(id));
+        } finally {
+          recorded.delete(batch.id);
+        }
+        const keys = keysOfShard(context, batch.shard);
+        const ended = await run(
+          endBatch,
+          [keys.inbox, keys.batchLock(batch.id)],
+          [token, batch.id, JSON.stringify(returned)],
+        );
+        if (ended === 0) log.warn(`batch ${batch.id} for ${batch.nexthop} went to another worker meanwhile`);
+      });
+    },
+
+    content: (request) => readContent(context, request.contentShard, request.envelope.queueId),
+
+    async openRecipients(batch, request) {
+      const indexes = request.recipients.map(({ index }) => index);
+      const key = keysOfShard(context, batch.shard).message(request.envelope.queueId);
+      const fields = ['e', ...indexes.flatMap((index) => [`x${index}`, `i${index}`])];
+      const [record, ...states] = await redis.hmget(key, ...fields);
+      if (record === null) return { open: [], inDoubt: false };
+      const open = indexes.filter((_, i) => states[2 * i] === null);
+      return {
+        open,
+        inDoubt: indexes.some((_, i) => states[2 * i] === null && states[2 * i + 1] !== null),
+      };
+    },
+
+    markInDoubt(batch, queueId, recipients) {
+      const key = keysOfShard(context, batch.shard).message(queueId);
+      run(markInDoubt, [key], recipients).catch((error: unknown) => {
+        log.warn(`${queueId}: in-doubt mark not written: ${String(error)}`);
+      });
+    },
+
+    async record(batch, result) {
+      const duplicates = await recordOutcomes(
+        context,
+        {
+          shard: batch.shard,
+          batchId: batch.id,
+          batchedMs: batch.batchedMs,
+          worker: workerName,
+          wantsSuccess: wantsSuccess(batch, result.queueId),
+        },
+        result,
+      );
+      recorded.get(batch.id)?.add(result.queueId);
+      return { duplicates };
+    },
+  };
+}
+
+function wantsSuccess(batch: Batch, queueId: string): ReadonlySet<number> {
+  const wanted = new Set<number>();
+  for (const { envelope, recipients } of batch.requests) {
+    if (envelope.queueId !== queueId) continue;
+    for (const { index, notify } of recipients) if (notify?.includes('SUCCESS') === true) wanted.add(index);
+  }
+  return wanted;
+}
