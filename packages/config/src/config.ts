@@ -42,7 +42,7 @@ export interface Config {
   with(values: Readonly<Record<string, string>>): Config;
 }
 
-export interface Resolution {
+interface Resolution {
   readonly ok: boolean;
   readonly message?: string;
   readonly warning?: string;

@@ -16,7 +16,7 @@ export interface Condition {
 }
 
 /** `result` is the text of a match; it may insert groups. */
-export type Rule =
+type Rule =
   | { readonly kind: 'rule'; readonly condition: Condition; result(match: Match): string }
   | {
       readonly kind: 'if';

@@ -49,6 +49,7 @@ export const bounce = {
     default: 'bounce',
     minLength: 1,
     since: '2.0',
+    moot: 'it names a Postfix service behind a socket; here it is part of a process',
     doc: 'Service that records undeliverable recipients.',
   },
   bounce_size_limit: {
@@ -68,6 +69,7 @@ export const bounce = {
     type: 'boolean',
     default: 'yes',
     since: '2.1',
+    moot: 'bounce logs are in Redis',
     doc: 'Also write the human-readable old format into bounce log files.',
   },
   double_bounce_sender: {
@@ -108,6 +110,7 @@ export const bounce = {
     default: 'defer',
     minLength: 1,
     since: '2.0',
+    moot: 'it names a Postfix service behind a socket; here it is part of a process',
     doc: 'Service that records deferred recipients.',
   },
   trace_service_name: {
@@ -115,6 +118,7 @@ export const bounce = {
     default: 'trace',
     minLength: 1,
     since: '2.1',
+    moot: 'it names a Postfix service behind a socket; here it is part of a process',
     doc: 'Service that records delivery reports (success DSN, probes).',
   },
   error_service_name: {
@@ -122,6 +126,7 @@ export const bounce = {
     default: 'error',
     minLength: 1,
     since: '2.0',
+    moot: 'it names a Postfix service behind a socket; here it is part of a process',
     doc: 'Transport that fails every delivery with a given text.',
   },
 } as const satisfies Entries;

@@ -119,6 +119,7 @@ export const general = {
     default: '/usr/sbin',
     minLength: 1,
     since: '<=2.0',
+    moot: 'no Postfix program is run',
     doc: 'Location of administrative commands.',
   },
   daemon_directory: {
@@ -126,6 +127,7 @@ export const general = {
     default: '/usr/lib/postfix/sbin',
     minLength: 1,
     since: '<=2.0',
+    moot: 'no Postfix program is run',
     doc: 'Location of service programs.',
   },
   rewrite_service_name: {
@@ -133,6 +135,7 @@ export const general = {
     default: 'rewrite',
     minLength: 1,
     since: '2.0',
+    moot: 'it names a Postfix service behind a socket; here it is part of a process',
     doc: 'Name of the address rewriting service.',
   },
 } as const satisfies Entries;

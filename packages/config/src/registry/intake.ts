@@ -93,6 +93,7 @@ export const intake = {
     unit: 's',
     min: 1,
     since: '<=2.0',
+    moot: 'no transport runs a command',
     doc: 'Default of `<transport>_time_limit`.',
   },
 } as const satisfies Entries;

@@ -34,6 +34,7 @@ export const maps = {
     default:
       '$mydestination $relay_domains $transport_maps $mynetworks $smtp_generic_maps $lmtp_generic_maps $lmtp_discard_lhlo_keyword_address_maps $lmtp_pix_workaround_maps $lmtp_sasl_password_maps $lmtp_tls_policy_maps $sender_dependent_default_transport_maps $sender_dependent_relayhost_maps $smtp_discard_ehlo_keyword_address_maps $smtp_pix_workaround_maps $smtp_sasl_password_maps $smtp_tls_policy_maps $tls_server_sni_maps $tlsproxy_client_policy_maps $default_delivery_status_filter $lmtp_delivery_status_filter $lmtp_dns_reply_filter $lmtp_reply_filter $smtp_delivery_status_filter $smtp_dns_reply_filter $smtp_reply_filter $body_checks $header_checks $lmtp_body_checks $lmtp_header_checks $lmtp_mime_header_checks $lmtp_nested_header_checks $mime_header_checks $nested_header_checks $smtp_body_checks $smtp_header_checks $smtp_mime_header_checks $smtp_nested_header_checks',
     since: '2.0',
+    moot: 'tables are opened by the process that asks; `proxy:` may stand before any',
     doc: 'Tables that proxymap may open for reading.',
   },
   proxy_write_maps: {
@@ -41,6 +42,7 @@ export const maps = {
     default:
       '$smtp_sasl_auth_cache_name $lmtp_sasl_auth_cache_name $address_verify_map $postscreen_cache_map',
     since: '2.5',
+    moot: 'tables are opened by the process that asks; `proxy:` may stand before any',
     doc: 'Tables that proxywrite may update.',
   },
   proxymap_service_name: {
@@ -48,6 +50,7 @@ export const maps = {
     default: 'proxymap',
     minLength: 1,
     since: '2.6',
+    moot: 'it names a Postfix service behind a socket; here it is part of a process',
     doc: 'Read-only table proxy service.',
   },
   proxywrite_service_name: {
@@ -55,6 +58,7 @@ export const maps = {
     default: 'proxywrite',
     minLength: 1,
     since: '2.6',
+    moot: 'it names a Postfix service behind a socket; here it is part of a process',
     doc: 'Read-write table proxy service.',
   },
   lmdb_map_size: {
@@ -62,6 +66,7 @@ export const maps = {
     default: '16777216',
     min: 1,
     since: '2.11',
+    moot: 'indexed tables are read from the text that they are made from',
     doc: 'Initial LMDB size; doubled automatically when full.',
   },
   berkeley_db_read_buffer_size: {
@@ -69,6 +74,7 @@ export const maps = {
     default: '131072',
     min: 1,
     since: '2.0',
+    moot: 'indexed tables are read from the text that they are made from',
     doc: 'Berkeley DB cache when reading.',
   },
   berkeley_db_create_buffer_size: {
@@ -76,6 +82,7 @@ export const maps = {
     default: '16777216',
     min: 1,
     since: '2.0',
+    moot: 'indexed tables are read from the text that they are made from',
     doc: 'Berkeley DB cache when building.',
   },
   socketmap_max_query_size: {

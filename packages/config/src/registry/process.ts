@@ -9,6 +9,7 @@ export const processes = {
     unit: 's',
     min: 1,
     since: '<=2.0',
+    moot: 'processes talk through Redis, not over sockets of their own',
     doc: 'Idle limit of internal client connections.',
   },
   ipc_ttl: {
@@ -17,6 +18,7 @@ export const processes = {
     unit: 's',
     min: 1,
     since: '2.1',
+    moot: 'processes talk through Redis, not over sockets of their own',
     doc: 'Age limit of internal client connections.',
   },
   trigger_timeout: {
@@ -25,6 +27,7 @@ export const processes = {
     unit: 's',
     min: 1,
     since: '<=2.0',
+    moot: 'processes talk through Redis, not over sockets of their own',
     doc: 'Limit for sending a wake-up.',
   },
   application_event_drain_time: {
@@ -33,6 +36,7 @@ export const processes = {
     unit: 's',
     min: 1,
     since: '2.1',
+    moot: 'processes talk through Redis, not over sockets of their own',
     doc: 'Grace period for finishing events at shutdown.',
   },
   default_process_limit: {

@@ -56,6 +56,7 @@ export const queue = {
     max: 100,
     obsolete: true,
     since: '<=2.0',
+    moot: 'Postfix does not read it any more either',
     doc: 'Old-queue-manager percentage of mailing-list recipients kept in memory; unused by the current one.',
   },
   qmgr_ipc_timeout: {
@@ -106,6 +107,7 @@ export const queue = {
     default: '1',
     min: 1,
     since: '<=2.0',
+    moot: 'the queue is in Redis, not in folders',
     doc: 'Levels of hashed subdirectories.',
   },
   hash_queue_names: {
@@ -113,6 +115,7 @@ export const queue = {
     default: 'deferred, defer',
     minLength: 1,
     since: '<=2.0',
+    moot: 'the queue is in Redis, not in folders',
     doc: 'Queues that use hashed subdirectories.',
   },
   enable_long_queue_ids: {
@@ -126,6 +129,7 @@ export const queue = {
     default: 'qmgr',
     minLength: 1,
     since: '2.0',
+    moot: 'it names a Postfix service behind a socket; here it is part of a process',
     doc: 'Name of the queue manager service.',
   },
   fast_flush_domains: {
@@ -139,6 +143,7 @@ export const queue = {
     default: 'flush',
     minLength: 1,
     since: '2.0',
+    moot: 'it names a Postfix service behind a socket; here it is part of a process',
     doc: 'Name of the fast-flush service.',
   },
 } as const satisfies Entries;

@@ -7,6 +7,7 @@ export const scache = {
     default: 'scache',
     minLength: 1,
     since: '2.2',
+    moot: 'it names a Postfix service behind a socket; here it is part of a process',
     doc: 'Name of the connection cache service.',
   },
   connection_cache_status_update_time: {

@@ -260,6 +260,7 @@ export const scheduler = {
     default: '$command_time_limit',
     unit: 's',
     since: '<=2.0',
+    moot: 'no transport runs a command',
     doc: 'Override template: command time limit of a pipe or spawn service.',
   },
   transport_transport_rate_delay: {

@@ -82,6 +82,7 @@ export const tlsLibrary = {
     default: null,
     obsolete: true,
     since: '2.11',
+    moot: 'Postfix does not read it any more either',
     doc: 'Removed; was a switch for choosing the strongest TLSA digest.',
   },
   tls_dane_trust_anchor_digest_enable: {
@@ -89,6 +90,7 @@ export const tlsLibrary = {
     default: null,
     obsolete: true,
     since: '2.11',
+    moot: 'Postfix does not read it any more either',
     doc: 'Removed; was a switch for digest trust anchors.',
   },
   tls_disable_workarounds: {
@@ -132,6 +134,7 @@ export const tlsLibrary = {
     default: null,
     obsolete: true,
     since: '2.9.6',
+    moot: 'Postfix does not read it any more either',
     doc: 'Removed; was a switch for the old incorrect key digest.',
   },
   tls_preempt_cipherlist: {
@@ -145,12 +148,14 @@ export const tlsLibrary = {
     default: '32',
     min: 1,
     since: '2.2',
+    moot: 'the TLS library seeds itself',
     doc: 'Bytes read from the entropy source per reseed.',
   },
   tls_random_exchange_name: {
     type: 'file',
     default: '${data_directory}/prng_exch',
     since: '2.2',
+    moot: 'the TLS library seeds itself',
     doc: 'File that carries PRNG state over restarts.',
   },
   tls_random_prng_update_period: {
@@ -159,6 +164,7 @@ export const tlsLibrary = {
     unit: 's',
     min: 1,
     since: '2.2',
+    moot: 'the TLS library seeds itself',
     doc: 'Interval for saving PRNG state.',
   },
   tls_random_reseed_period: {
@@ -167,12 +173,14 @@ export const tlsLibrary = {
     unit: 's',
     min: 1,
     since: '2.2',
+    moot: 'the TLS library seeds itself',
     doc: 'Longest interval between reseeds.',
   },
   tls_random_source: {
     type: 'string',
     default: 'dev:/dev/urandom',
     since: '2.2',
+    moot: 'the TLS library seeds itself',
     doc: 'Entropy source: dev:, egd: or file name.',
   },
   tls_required_enable: {
@@ -216,6 +224,7 @@ export const tlsLibrary = {
     default: 'openssl',
     minLength: 1,
     since: '3.1',
+    moot: 'no script of ours runs it',
     doc: 'The openssl command for scripts of the administrator.',
   },
   tlsmgr_service_name: {
@@ -223,6 +232,7 @@ export const tlsLibrary = {
     default: 'tlsmgr',
     minLength: 1,
     since: '2.11',
+    moot: 'it names a Postfix service behind a socket; here it is part of a process',
     doc: 'Name of the TLS session and entropy service.',
   },
   requiretls_enable: {
