@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { waitFor } from '@mailfleet/test-kit';
 
-export interface ReceivedSpan {
+interface ReceivedSpan {
   /** service.name of the process that made it. */
   readonly service: string;
   readonly name: string;
