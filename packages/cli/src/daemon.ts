@@ -6,7 +6,15 @@
 import type { Config } from '@mailfleet/config';
 import { openQueue, type Queue } from '@mailfleet/queue';
 import { createTelemetry, startTracing, type Telemetry } from '@mailfleet/telemetry';
-import { type CommonOptions, configOrExit, EX_CONFIG, EX_SOFTWARE, EX_UNAVAILABLE, fail } from './options.ts';
+import {
+  type CommonOptions,
+  configOrExit,
+  EX_CONFIG,
+  EX_SOFTWARE,
+  EX_UNAVAILABLE,
+  fail,
+  sentenceOf,
+} from './options.ts';
 
 export interface DaemonContext {
   readonly config: Config;
@@ -99,8 +107,4 @@ async function graceExceeded(signal: AbortSignal, graceMs: number): Promise<neve
       ).unref();
     });
   });
-}
-
-export function sentenceOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

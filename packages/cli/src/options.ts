@@ -60,3 +60,7 @@ export function fail(code: number, sentence: string): never {
   process.stderr.write(`mailfleet: ${sentence}\n`);
   process.exit(code);
 }
+
+export function sentenceOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

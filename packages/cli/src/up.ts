@@ -3,15 +3,15 @@
  * every daemon is; SIGTERM or SIGINT drains the daemons first and stops Redis last, so that outcomes still find it.
  */
 import type { Config } from '@mailfleet/config';
-import { startEmbeddedRedis } from '@mailfleet/queue';
 import { Command } from 'commander';
-import { sentenceOf } from './daemon.ts';
+import { startFleetRedis } from './fleet-redis.ts';
 import {
   type CommonOptions,
   commonArguments,
   configOrExit,
   EX_UNAVAILABLE,
   fail,
+  sentenceOf,
   withCommonOptions,
 } from './options.ts';
 import { type Service, supervise } from './supervisor.ts';
@@ -27,7 +27,9 @@ async function up(options: CommonOptions): Promise<void> {
   const log = (line: string): void => {
     process.stderr.write(`mailfleet up: ${line}\n`);
   };
-  const redis = await redisFor(config);
+  const redis = await startFleetRedis(config, log).catch((error: unknown) =>
+    fail(EX_UNAVAILABLE, sentenceOf(error)),
+  );
   const supervisor = supervise(services(config, options), {
     env: { ...process.env, MAILFLEET_redis_url: redis.url },
     throttleMs: config.get('service_throttle_time'),
@@ -58,16 +60,6 @@ async function up(options: CommonOptions): Promise<void> {
   } catch (error) {
     if (stopping !== undefined) return;
     await stop();
-    fail(EX_UNAVAILABLE, sentenceOf(error));
-  }
-}
-
-async function redisFor(config: Config): Promise<{ url: string; stop: () => Promise<void> }> {
-  const url = config.get('redis_url');
-  if (url !== '') return { url, stop: async () => undefined };
-  try {
-    return await startEmbeddedRedis({ directory: config.get('redis_directory') });
-  } catch (error) {
     fail(EX_UNAVAILABLE, sentenceOf(error));
   }
 }
