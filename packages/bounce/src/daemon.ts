@@ -5,41 +5,38 @@
  */
 import type { Config } from '@mailfleet/config';
 import type { BouncePort, IntakePort } from '@mailfleet/queue';
+import { createRouter } from '@mailfleet/routing';
 import { contextFrom, type Telemetry, traceparentOf, withSpan } from '@mailfleet/telemetry';
-import { notify, type RouteNotice } from './notify.ts';
+import { notify } from './notify.ts';
 import { noticeSettings } from './settings.ts';
 
 export interface BounceOptions {
   readonly config: Config;
   readonly queue: BouncePort & IntakePort;
-  readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
+  readonly telemetry: Pick<Telemetry, 'emit'>;
   /** Unique name of the process. */
   readonly name: string;
   /** Aborts when the daemon must drain: notices in hand are finished. */
   readonly signal: AbortSignal;
-  readonly route: RouteNotice;
-  readonly now?: () => number;
 }
 
 /** Resolves when it has drained after the signal; rejects when the queue is lost. */
 export async function runBounce(options: BounceOptions): Promise<void> {
-  const { config, queue, telemetry, name, signal, route, now = Date.now } = options;
-  const notifier = { settings: noticeSettings(config), queue, route, telemetry, now };
+  const { config, queue, telemetry, name, signal } = options;
+  const notifier = {
+    settings: noticeSettings(config),
+    queue,
+    router: createRouter(config),
+    telemetry,
+    now: Date.now,
+  };
   await queue.workNotices({ signal, name }, async (request) => {
     const spanOptions = {
       parent: contextFrom(request.traceparent),
       attributes: { 'mailfleet.queue_id': request.queueId, 'mailfleet.notice': request.notice },
     };
-    await withSpan('notify', spanOptions, async (_span, spanContext) => {
-      try {
-        await notify(notifier, request, traceparentOf(spanContext) ?? request.traceparent);
-      } catch (error) {
-        telemetry.log.warn(
-          { err: error },
-          `${request.queueId}: the ${request.notice} notice could not be posted and will be tried again`,
-        );
-        throw error;
-      }
-    });
+    await withSpan('notify', spanOptions, (_span, spanContext) =>
+      notify(notifier, request, traceparentOf(spanContext) ?? request.traceparent),
+    );
   });
 }

@@ -3,10 +3,12 @@
  * leader that it is done.
  *
  * Nothing is lost when it fails half-way: the request is run again, and a notice that was posted before is found
- * under its derived queue id. The notice for the sender must be posted; a postmaster copy that cannot be is only
- * warned about, as bounce(8) does.
+ * under its derived queue id. The notice for the sender must be posted, unless its address has no route at all: then
+ * it is an undeliverable bounce, which ends here with a warning. A postmaster copy that cannot be posted is only warned
+ * about, as bounce(8) does.
  */
 import type { BouncePort, IntakePort, NoticeMaterial, NoticeRequest } from '@mailfleet/queue';
+import type { Route, Router } from '@mailfleet/routing';
 import type { Envelope } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
 import { noticeQueueId } from './notice-id.ts';
@@ -16,17 +18,11 @@ import { writeReport } from './report.ts';
 import type { NoticeSettings } from './settings.ts';
 import { builtinTemplate } from './template.ts';
 
-/** Where a notice goes; throws when that cannot be told now. */
-export type RouteNotice = (
-  recipient: string,
-  sender: string,
-) => Promise<{ readonly transport: string; readonly nexthop: string; readonly address: string }>;
-
 export interface Notifier {
   readonly settings: NoticeSettings;
   readonly queue: Pick<BouncePort, 'noticeMaterial' | 'noticePosted'> &
     Pick<IntakePort, 'spoolContent' | 'accept'>;
-  readonly route: RouteNotice;
+  readonly router: Pick<Router, 'route'>;
   readonly telemetry: Pick<Telemetry, 'emit'>;
   readonly now: () => number;
 }
@@ -75,7 +71,12 @@ export async function notify(
       });
       posted.push(...(text === undefined ? [] : [text]));
     }
-    await conclude(notifier, request, posted.join(', '), reported);
+    await conclude(
+      notifier,
+      request,
+      posted.join(', ') || 'no notice could be sent; the log says why',
+      reported,
+    );
   } finally {
     await original?.discard();
   }
@@ -88,16 +89,25 @@ interface Posting {
   readonly traceparent: string | undefined;
 }
 
-/** What was posted, in words; undefined when it was a copy that could not be. */
+/** What was posted, in words; undefined when it could not be and need not. */
 async function post(
   notifier: Notifier,
   request: NoticeRequest,
   posting: Posting,
 ): Promise<string | undefined> {
   const { audience, copy } = posting.notice;
+  const notice = kinds[request.notice];
   const queueId = noticeQueueId(request, audience);
+  const route = await notifier.router.route(posting.notice.recipient, posting.notice.sender);
   try {
-    await submit(notifier, queueId, posting);
+    if (route.kind === 'routed') {
+      await submit(notifier, queueId, route, posting);
+    } else if (copy || route.status.startsWith('5')) {
+      warn(notifier, request, `no ${notice} notification to ${audience} <${route.address}>: ${route.reason}`);
+      return undefined;
+    } else {
+      throw new Error(`no route for <${route.address}> now: ${route.reason}`);
+    }
   } catch (error) {
     if (!copy) {
       throw error;
@@ -106,7 +116,6 @@ async function post(
     warn(notifier, request, `the postmaster copy could not be queued: ${cause}`);
     return undefined;
   }
-  const notice = kinds[request.notice];
   notifier.telemetry.emit({
     kind: 'notified',
     queueId: request.queueId,
@@ -118,11 +127,11 @@ async function post(
 }
 
 async function submit(
-  { now, queue, route, settings }: Notifier,
+  { now, queue, settings }: Notifier,
   queueId: string,
+  { address, transport, nexthop }: Route & { readonly kind: 'routed' },
   { notice, envelope, original, traceparent }: Posting,
 ): Promise<void> {
-  const routed = await route(notice.recipient, notice.sender);
   const nowMs = now();
   const report = writeReport({
     queueId,
@@ -147,7 +156,7 @@ async function submit(
       messageId: report.messageId,
       ...(traceparent === undefined ? {} : { traceparent }),
     },
-    recipients: [{ index: 0, address: routed.address, transport: routed.transport, nexthop: routed.nexthop }],
+    recipients: [{ index: 0, address, transport, nexthop }],
     content,
     rememberMs,
   });

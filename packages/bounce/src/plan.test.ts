@@ -118,6 +118,15 @@ describe('an ordinary sender', () => {
     expect(told(plan(notice, [entry(0)], { classes }))).toHaveLength(count);
   });
 
+  test('gets no report of success from us when a server with DSN took the mail over', () => {
+    const passedOn = { ...entry(1, ['SUCCESS'], 'delivered').outcome, dsnPassedOn: true };
+    const entries = [entry(0, ['SUCCESS'], 'delivered'), { ...entry(1, ['SUCCESS']), outcome: passedOn }];
+    expect(told(plan('success', entries))).toEqual([
+      'success to sender alice@example.org from <>: 0 headers',
+    ]);
+    expect(told(plan('success', entries.slice(1)))).toEqual([]);
+  });
+
   test('gets nothing when the log is empty: it was reported before', () => {
     expect(told(plan('failure', [], { classes: 'bounce' }))).toEqual([]);
   });

@@ -66,7 +66,10 @@ export function planNotices(
       : cancelled(`the sender is null and notify_classes has no ${rules.nullSenderClasses.join(' or ')}`);
   }
 
-  const shown = entries.filter(({ recipient }) => wants(recipient.notify, rules.notify));
+  const shown = entries.filter(
+    // A server that offers DSN took the wish for a report of success along with the message (RFC 3461 section 5.2.1).
+    ({ recipient, outcome }) => wants(recipient.notify, rules.notify) && outcome.dsnPassedOn !== true,
+  );
   const toSender: PlannedNotice = {
     audience: 'sender',
     copy: false,

@@ -1,0 +1,232 @@
+/** The daemon over a real queue and Redis: a notice becomes mail once, whatever fails on the way. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Config, makeConfig } from '@mailfleet/config';
+import {
+  type NoticeRequest,
+  openQueue,
+  type Queue,
+  type QueueListing,
+  startEmbeddedRedis,
+} from '@mailfleet/queue';
+import { createRouter } from '@mailfleet/routing';
+import type { Outcome, Recipient } from '@mailfleet/smtp';
+import type { MailEvent } from '@mailfleet/telemetry';
+import { waitFor } from '@mailfleet/test-kit';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { runBounce } from './daemon.ts';
+import { notify } from './notify.ts';
+import { noticeSettings } from './settings.ts';
+
+let directory: string;
+let redis: Awaited<ReturnType<typeof startEmbeddedRedis>>;
+let config: Config;
+let queue: Queue;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'bounce-'));
+  redis = await startEmbeddedRedis({ directory: join(directory, 'redis') });
+  config = makeConfig({
+    myhostname: 'mail.example.com',
+    mail_name: 'Mailfleet',
+    relayhost: '[relay.example.com]',
+    content_directory: join(directory, 'content'),
+    content_inline_limit: '10000',
+    notify_classes: 'bounce',
+    local_transport: 'lmtp:unix:/run/lmtp',
+  });
+});
+
+afterAll(async () => {
+  await redis.stop();
+  await rm(directory, { recursive: true });
+});
+
+beforeEach(async () => {
+  queue = await openQueue({ config, redisUrl: redis.url });
+});
+
+afterEach(async () => {
+  await queue.close();
+});
+
+/** Accepts a message, bounces its recipients and asks for the notice, as worker and leader do. */
+async function bounceMessage(
+  values: { sender?: string; recipients?: readonly Partial<Recipient>[]; content?: Buffer } = {},
+): Promise<string> {
+  const {
+    sender = 'alice@example.org',
+    recipients = [{}],
+    content = Buffer.from('Subject: Hi\r\n\r\nText\r\n'),
+  } = values;
+  const queueId = queue.newQueueId();
+  const nowMs = Date.now();
+  await queue.accept({
+    envelope: { queueId, sender, sizeBytes: content.length, arrivalMs: nowMs, createdMs: nowMs },
+    recipients: recipients.map((recipient, index) => ({
+      index,
+      address: `r${index}@example.net`,
+      transport: 'smtp',
+      nexthop: 'example.net',
+      ...recipient,
+    })),
+    content: await queue.spoolContent(chunks(content)),
+  });
+  const lease = await waitFor(() => queue.acquireLease(0, 'leader', 10_000), 5000, 'the lease');
+  if (lease === undefined) throw new Error('no lease');
+  const active = await queue.activate(lease, 'incoming', 100, nowMs);
+  const pass = active.find((message) => message.envelope.queueId === queueId)?.pass ?? 0;
+  await queue.recordLocal(lease, {
+    queueId,
+    steps: [],
+    outcomes: recipients.map((_, index) => bounced(index, nowMs)),
+  });
+  const request: NoticeRequest = { shard: 0, queueId, pass, notice: 'failure' };
+  await queue.conclude(lease, [{ kind: 'notice', request }], undefined);
+  await queue.releaseLease(lease, 'leader');
+  return queueId;
+}
+
+async function* chunks(content: Buffer): AsyncGenerator<Uint8Array> {
+  yield content;
+}
+
+function bounced(recipient: number, nowMs: number): Outcome {
+  return {
+    recipient,
+    address: `r${recipient}@example.net`,
+    kind: 'bounced',
+    status: '5.1.1',
+    reason: 'host mx.example.net[192.0.2.1] said: 550 5.1.1 unknown (in reply to RCPT TO command)',
+    relay: 'mx.example.net[192.0.2.1]:25',
+    action: 'failed',
+    remoteMta: 'mx.example.net',
+    reply: '550 5.1.1 unknown',
+    times: { arrivalMs: nowMs, activatedMs: nowMs, handedOffMs: nowMs, setUpMs: nowMs, doneMs: nowMs },
+  };
+}
+
+/** Runs the daemon until `done` holds; returns what it emitted. */
+async function runUntil(
+  done: () => Promise<boolean>,
+  withConfig: Config = config,
+): Promise<readonly MailEvent[]> {
+  const events: MailEvent[] = [];
+  const abort = new AbortController();
+  const telemetry = { emit: (event: MailEvent) => void events.push(event) };
+  const closed = runBounce({
+    config: withConfig,
+    queue,
+    telemetry,
+    name: 'bounce',
+    signal: abort.signal,
+  });
+  await waitFor(done, 20_000, 'the notice');
+  abort.abort();
+  await closed;
+  return events;
+}
+
+async function isNotified(queueId: string): Promise<boolean> {
+  const view = await queue.find(queueId);
+  return view?.timeline.some((entry) => entry.kind === 'event' && entry.step === 'notified') === true;
+}
+
+async function noticesOf(events: readonly MailEvent[]): Promise<readonly QueueListing[]> {
+  const ids = events.flatMap((event) => (event.kind === 'notified' ? [event.noticeQueueId] : []));
+  const { messages } = await queue.list({ queues: ['incoming'], limit: 100 });
+  return messages.filter(({ envelope }) => ids.includes(envelope.queueId));
+}
+
+async function contentOf(listing: QueueListing | undefined): Promise<string> {
+  if (listing === undefined) throw new Error('no such message');
+  const content = await queue.content({
+    envelope: listing.envelope,
+    recipients: [],
+    contentShard: 0,
+    activatedMs: 0,
+  });
+  if (content === undefined || Buffer.isBuffer(content)) return String(content);
+  const parts: Uint8Array[] = [];
+  for await (const chunk of content) parts.push(chunk);
+  return Buffer.concat(parts).toString();
+}
+
+describe('the bounce daemon', () => {
+  test('posts the sender’s notice and the postmaster’s copy as mail, and says so', async () => {
+    const queueId = await bounceMessage({ recipients: [{ notify: ['FAILURE'] }, { notify: ['NEVER'] }] });
+    const events = await runUntil(() => isNotified(queueId));
+    expect(events).toMatchObject([
+      { kind: 'notified', queueId, audience: 'sender', notice: 'non-delivery' },
+      { kind: 'notified', queueId, audience: 'postmaster', notice: 'non-delivery' },
+    ]);
+    const notices = await noticesOf(events);
+    const toSender = notices.find(({ envelope }) => envelope.sender === '');
+    const copy = notices.find(({ envelope }) => envelope.sender === 'double-bounce@mail.example.com');
+    expect(toSender?.recipients).toMatchObject([
+      { address: 'alice@example.org', transport: 'smtp', nexthop: '[relay.example.com]' },
+    ]);
+    expect(copy?.recipients).toMatchObject([{ address: 'postmaster@mail.example.com' }]);
+    const text = await contentOf(toSender);
+    expect(text.length).toBe(toSender?.envelope.sizeBytes);
+    expect(text).toContain('Final-Recipient: rfc822; r0@example.net');
+    expect(text).not.toContain('r1@example.net');
+    expect(text).toContain('\r\nReturn-Path: <alice@example.org>\r\nSubject: Hi\r\n\r\nText\r\n');
+    expect(await contentOf(copy)).toContain('Final-Recipient: rfc822; r1@example.net');
+  });
+
+  test('quotes a large original that comes as a stream', async () => {
+    const content = Buffer.concat([
+      Buffer.from('Subject: large\r\n\r\n'),
+      Buffer.alloc(40_000, 'line of it\r\n'),
+    ]);
+    const queueId = await bounceMessage({ content });
+    const notices = await noticesOf(await runUntil(() => isNotified(queueId)));
+    const text = await contentOf(notices.find(({ envelope }) => envelope.sender === ''));
+    expect(text).toContain(content.toString());
+  });
+
+  test('ends with a warning when the sender has no route at all', async () => {
+    const unroutable = config.with({ local_transport: 'error:5.1.1 no mailboxes here' });
+    const queueId = await bounceMessage({ sender: 'root@mail.example.com' });
+    const events = await runUntil(() => isNotified(queueId), unroutable);
+    expect(events).toMatchObject([
+      {
+        kind: 'remark',
+        warning: true,
+        text: expect.stringContaining('root@mail.example.com>: no mailboxes here'),
+      },
+      { kind: 'remark', warning: true, text: expect.stringContaining('postmaster@mail.example.com>') },
+    ]);
+  });
+
+  test('posts nothing twice when a process died between posting and saying so', async () => {
+    const queueId = await bounceMessage();
+    const dying = {
+      settings: noticeSettings(config),
+      queue: { ...queue, noticePosted: () => Promise.reject(new Error('died')) },
+      router: createRouter(config),
+      telemetry: { emit: () => {} },
+      now: Date.now,
+    };
+    const request: NoticeRequest = { shard: 0, queueId, pass: 0, notice: 'failure' };
+    await expect(notify(dying, request, undefined)).rejects.toThrow('died');
+    const before = await queue.counts();
+    expect(before.incoming).toBeGreaterThanOrEqual(2);
+    const events = await runUntil(() => isNotified(queueId));
+    expect(events).toMatchObject([{ audience: 'sender' }, { audience: 'postmaster' }]);
+    expect(await queue.counts()).toEqual(before);
+    expect(await noticesOf(events)).toHaveLength(2);
+  });
+
+  test('tells nobody of double bounces, and warns', async () => {
+    const queueId = await bounceMessage({ sender: 'double-bounce@mail.example.com' });
+    const events = await runUntil(() => isNotified(queueId));
+    expect(events).toMatchObject([{ kind: 'remark', warning: true, queueId }]);
+    expect((await queue.find(queueId))?.timeline.at(-1)).toMatchObject({
+      step: 'notified',
+      detail: 'no non-delivery notification: the message is a double bounce itself and is discarded',
+    });
+  });
+});
