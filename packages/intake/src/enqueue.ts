@@ -101,10 +101,8 @@ async function store(
   if (typeof sender === 'object') return give(sender);
   const gathered = gatherRecipients(intake, submission, named, headerEnvelope, smtputf8);
   if (!gathered.ok) return give(gathered);
-  const routed = await routeAll(intake, gathered.recipients, sender).catch(async (error: unknown) => {
-    await queue.dropContent(content);
-    throw error;
-  });
+  const routes = await routeAll(intake, gathered.recipients, sender);
+  if (!routes.ok) return give(routes);
 
   const encoding = facts.eightBit ? '8bit' : submission.encoding;
   const { envid, ret, originalClient } = submission;
@@ -123,7 +121,7 @@ async function store(
     ...(facts.messageId === undefined ? {} : { messageId: facts.messageId }),
     ...(traceparent === undefined ? {} : { traceparent }),
   };
-  await accept(intake, envelope, routed, content, submission);
+  await accept(intake, envelope, routes.routed, content, submission);
   return { ok: true, queueId, recipients: gathered.recipients.map(({ address }) => address) };
 }
 
@@ -252,26 +250,38 @@ function gatherRecipients(
   return { ok: true, recipients };
 }
 
+/**
+ * Routes are decided here, once: a recipient that cannot be routed for the moment (status 4) refuses the message, since it
+ * would keep that answer for as long as it is queued. One that never can be (status 5) goes to the error transport, which
+ * bounces it and not the others.
+ */
 async function routeAll(
   { router }: Intake,
   recipients: readonly SubmittedRecipient[],
   sender: string,
-): Promise<readonly RoutedRecipient[]> {
-  return Promise.all(
-    recipients.map(async (recipient, index) => {
-      const route = await router.route(recipient.address, sender);
-      if (route.kind === 'error') throw new Error(`no route for <${recipient.address}>: ${route.reason}`);
-      const moved = route.address !== recipient.address ? { originalAddress: recipient.address } : {};
-      return {
-        ...recipient,
-        ...moved,
-        index,
-        address: route.address,
-        transport: route.transport,
-        nexthop: route.nexthop,
-      };
-    }),
-  );
+): Promise<{ readonly ok: true; readonly routed: readonly RoutedRecipient[] } | Refusal> {
+  const routes = await Promise.all(recipients.map(({ address }) => router.route(address, sender)));
+  const routed: RoutedRecipient[] = [];
+  for (const [index, recipient] of recipients.entries()) {
+    const route = routes[index];
+    if (route === undefined) continue;
+    const moved = route.address === recipient.address ? {} : { originalAddress: recipient.address };
+    const base = { ...recipient, ...moved, index, address: route.address };
+    if (route.kind === 'routed') {
+      routed.push({ ...base, transport: route.transport, nexthop: route.nexthop });
+    } else if (route.status.startsWith('5')) {
+      routed.push({ ...base, transport: 'error', nexthop: `${route.status} ${route.reason}` });
+    } else {
+      return refusal(
+        'unavailable',
+        451,
+        route.status,
+        `<${recipient.address}>: ${route.reason}`,
+        `recipients[${index}]`,
+      );
+    }
+  }
+  return { ok: true, routed };
 }
 
 function contentRefusal(why: ContentRefusal, sizeLimit: number): Refusal {

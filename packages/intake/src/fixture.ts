@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Config, makeConfig } from '@mailfleet/config';
 import { openQueue, type Queue, type QueueListing, startEmbeddedRedis } from '@mailfleet/queue';
-import type { MailEvent } from '@mailfleet/telemetry';
-import { pino } from 'pino';
+import { createTelemetry, type MailEvent } from '@mailfleet/telemetry';
 import type { IntakeOptions } from './intake.ts';
 import { type IntakeDaemon, runIntake } from './run.ts';
 
@@ -56,11 +55,12 @@ export async function startIntake(
     intake_smtp_listen: '127.0.0.1:0',
     intake_http_listen: '127.0.0.1:0',
     content_directory: contentDirectory,
+    maillog_file: join(store.directory, 'maillog'),
     ...values,
   });
   const queue = await openQueue({ config, redisUrl: store.redisUrl });
   const events: MailEvent[] = [];
-  const telemetry = { emit: (event: MailEvent) => void events.push(event), log: pino({ level: 'silent' }) };
+  const telemetry = createTelemetry({ config, program: 'smtpd', sinks: [(event) => events.push(event)] });
   const abort = new AbortController();
   const daemon = await runIntake({ config, queue, telemetry, signal: abort.signal, ...options });
   const stop = async (): Promise<void> => {
@@ -94,6 +94,7 @@ export async function startIntake(
     async [Symbol.asyncDispose]() {
       await stop();
       await queue.close();
+      await telemetry.shutdown();
     },
   };
 }

@@ -5,8 +5,8 @@
 import type { Config } from '@mailfleet/config';
 import { type MatchList, matchDomains, matchNetworks } from '@mailfleet/lookup';
 import type { IntakePort } from '@mailfleet/queue';
+import { createRouter, type Router } from '@mailfleet/routing';
 import type { Telemetry } from '@mailfleet/telemetry';
-import { createRouter, type Router } from './route.ts';
 
 const QUEUE_DEADLINE_MS = 10_000;
 
@@ -40,7 +40,7 @@ export function createIntake(options: IntakeOptions): Intake {
   return {
     queueDeadlineMs: QUEUE_DEADLINE_MS,
     ...options,
-    router: createRouter(config),
+    router: createRouter(config, { warn: (sentence) => options.telemetry.log.warn(sentence) }),
     mynetworks: matchNetworks(config.get('mynetworks')),
     ownDomains: {
       match: async (domain) => {

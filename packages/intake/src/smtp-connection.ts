@@ -118,7 +118,7 @@ export class IntakeConnection extends SMTPConnection {
   async #addRecipient(line: string): Promise<Reply> {
     const mail = this.#mail;
     if (mail === undefined) return { code: 503, text: '5.5.1 Error: need MAIL command' };
-    const { config, ownDomains } = this.#intake;
+    const { config, ownDomains, router } = this.#intake;
     const parsed = parseRcpt(line, mail.smtputf8, config.get('myorigin'));
     if (!parsed.ok) return parsed.reply;
     const { recipient } = parsed.command;
@@ -134,6 +134,11 @@ export class IntakeConnection extends SMTPConnection {
     const shown = `<${quoteAddress(recipient)}>`;
     if (permission === 'unknown') return { code: 451, text: `4.3.0 ${shown}: Temporary lookup failure` };
     if (permission === 'no') return { code: 554, text: `5.7.1 ${shown}: Relay access denied` };
+    const route = await router.route(recipient, mail.sender);
+    if (route.kind === 'error') {
+      const code = route.status.startsWith('5') ? 550 : 451;
+      return { code, text: `${route.status} ${shown}: Recipient address rejected: ${route.reason}` };
+    }
     this.#recipients.push(parsed.command);
     this.session.envelope.rcptTo.push({ address: recipient, args: false });
     return { code: 250, text: '2.1.5 Ok' };
