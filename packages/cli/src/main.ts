@@ -1,26 +1,36 @@
-/** The `mailfleet` command. */
+/**
+ * The `mailfleet` command. A process loads the one command that it runs and nothing else, because start-up time is
+ * delivery time after a crash; only the help loads them all.
+ */
 import { Command } from 'commander';
-import { configCommand } from './config.ts';
-import { logCommand } from './log.ts';
-import { queueCommand } from './queue.ts';
-import { sendmailCommand } from './sendmail.ts';
-import { daemonCommands } from './services.ts';
-import { upCommand } from './up.ts';
+
+type Load = () => Promise<Command>;
+
+const daemon =
+  (service: string): Load =>
+  async () =>
+    (await import('./services.ts')).daemonCommand(service);
+
+const commands: Readonly<Record<string, Load>> = {
+  up: async () => (await import('./up.ts')).upCommand(),
+  intake: daemon('intake'),
+  scheduler: daemon('scheduler'),
+  'smtp-worker': daemon('smtp-worker'),
+  bounce: daemon('bounce'),
+  dashboard: daemon('dashboard'),
+  config: async () => (await import('./config.ts')).configCommand(),
+  sendmail: async () => (await import('./sendmail.ts')).sendmailCommand(),
+  queue: async () => (await import('./queue.ts')).queueCommand(),
+  log: async () => (await import('./log.ts')).logCommand(),
+};
 
 const program = new Command('mailfleet')
   .description('the delivery half of Postfix as a fleet of containers')
   .enablePositionalOptions()
   .showHelpAfterError();
 
-for (const command of [
-  upCommand(),
-  ...daemonCommands(),
-  configCommand(),
-  sendmailCommand(),
-  queueCommand(),
-  logCommand(),
-]) {
-  program.addCommand(command);
-}
+const wanted = commands[process.argv[2] ?? ''];
+for (const load of wanted === undefined ? Object.values(commands) : [wanted])
+  program.addCommand(await load());
 
 await program.parseAsync();

@@ -64,10 +64,11 @@ const daemons: readonly DaemonCommand[] = [
   },
 ];
 
-export function daemonCommands(): Command[] {
-  return daemons.map(({ service, program, description, start }) =>
-    withCommonOptions(new Command(service))
-      .description(description)
-      .action((options: CommonOptions) => runDaemon(service, program, options, start)),
-  );
+/** Throws when there is no such daemon: the caller names one of those above. */
+export function daemonCommand(service: string): Command {
+  const daemon = daemons.find((one) => one.service === service);
+  if (daemon === undefined) throw new Error(`no daemon ${service}`);
+  return withCommonOptions(new Command(service))
+    .description(daemon.description)
+    .action((options: CommonOptions) => runDaemon(service, daemon.program, options, daemon.start));
 }

@@ -5,7 +5,7 @@
  * package needs to look at the characters of a name.
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import { parse as parseAddress } from 'ipaddr.js';
+import ipaddr from 'ipaddr.js';
 import { toASCII } from 'tr46';
 
 const LONGEST_NAME = 255;
@@ -33,7 +33,7 @@ export function isNumericAddress(text: string): boolean {
 
 /** One spelling for each address, so that addresses compare as text; IPv4-mapped IPv6 becomes IPv4. */
 export function normalizeAddress(address: string): string {
-  const parsed = parseAddress(address);
+  const parsed = ipaddr.parse(address);
   if ('isIPv4MappedAddress' in parsed && parsed.isIPv4MappedAddress())
     return parsed.toIPv4Address().toString();
   return parsed.toString();
