@@ -16,7 +16,7 @@ export function domainOf(address: string): string {
 }
 
 /** `user+extension@domain` without the extension; undefined when there is none. */
-export function withoutExtension(address: string, delimiters: string): string | undefined {
+function withoutExtension(address: string, delimiters: string): string | undefined {
   const at = address.lastIndexOf('@');
   const local = at === -1 ? address : address.slice(0, at);
   if (/^(?:postmaster|mailer-daemon|double-bounce)$/i.test(local)) return undefined;

@@ -37,7 +37,7 @@ function shuffle<T>(items: readonly T[], random: () => number): T[] {
 }
 
 /** Drops surplus addresses so that a limit of `limit` cannot starve one family (smtp_balance_inet_protocols). */
-export function balanceFamilies(addresses: readonly HostAddress[], limit: number): HostAddress[] {
+function balanceFamilies(addresses: readonly HostAddress[], limit: number): HostAddress[] {
   const v6 = addresses.filter((item) => item.family === 6).length;
   const v4 = addresses.length - v6;
   if (limit <= 0 || addresses.length <= limit || v4 === 0 || v6 === 0) return [...addresses];

@@ -105,7 +105,7 @@ export function readHostSearchSettings(config: Config, protocol: 'smtp' | 'lmtp'
 }
 
 /** inet_protocols as families, IPv4 first. */
-export function readFamilies(config: Config): readonly AddressFamily[] {
+function readFamilies(config: Config): readonly AddressFamily[] {
   const protocols: readonly string[] = config.get('inet_protocols');
   const all: readonly (readonly [string, AddressFamily])[] = [
     ['ipv4', 4],

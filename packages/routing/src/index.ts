@@ -24,4 +24,4 @@ export {
 export { findOwnAddresses, type NativeLookup, type OwnAddresses } from './own-addresses.ts';
 export { createResolver, type Resolver, type ResolverOptions } from './resolver.ts';
 export { createRouter, type Route, type Router, type RouterOptions } from './router.ts';
-export { type Protocol, type TransportProtocol, transportProtocol } from './transport.ts';
+export { type TransportAgent, transportAgent } from './transport.ts';

@@ -1,7 +1,6 @@
 import { makeConfig } from '@mailfleet/config';
 import { describe, expect, test } from 'vitest';
 import { createRouter, type Route } from './router.ts';
-import { parseErrorTransport } from './transport.ts';
 
 const BASE = {
   mydestination: 'local.test',
@@ -50,20 +49,19 @@ describe('classes of domains', () => {
     expect(await route('u@virtual.test')).toEqual({
       kind: 'routed',
       transport: 'lmtp',
-      protocol: 'lmtp',
+      agent: 'lmtp',
       nexthop: 'virtual.test',
       address: 'u@virtual.test',
     });
-    expect(await route('u@relay.test')).toMatchObject({ protocol: 'smtp' });
+    expect(await route('u@relay.test')).toMatchObject({ agent: 'smtp' });
     expect(await route('u')).toMatchObject({ address: 'u@local.test' });
   });
 
-  test('local mail without a local transport is refused', async () => {
+  test('local mail without a local transport goes to error(8), its words untouched', async () => {
     const router = createRouter(makeConfig({ mydestination: 'local.test' }));
     expect(await router.route('u@local.test', '')).toMatchObject({
-      kind: 'error',
-      status: '5.1.1',
-      reason: expect.stringContaining('set local_transport'),
+      agent: 'error',
+      nexthop: expect.stringMatching(/^5\.1\.1 .* Mailfleet; set local_transport/),
     });
   });
 });
@@ -117,7 +115,7 @@ describe('transport_maps', () => {
   const maps = `inline:{
     { joe@a.test = smtp:[joe.test] } { joe+x@a.test = smtp:[joex.test] } { a.test = lmtp:[a-lmtp.test]:24 }
     { .a.test = smtp:Parent.test } { keep.test = : } { reset.test = relay: } { hop.test = :[hop.test] }
-    { local.test = smtp:[away.test] } { bad.test = error:5.7.1 not here } { later.test = retry:come back }
+    { local.test = smtp:[away.test] } { bad.test = error:5.7.1 Not here } { later.test = retry:come back }
     { slow.test = slow:x } { sock.test = lmtp:unix:/Run/Sock } { any.relay.test = :other.hop } }`
     .replace(/\n\s*/g, ' ')
     .replaceAll('} {', '}, {');
@@ -135,26 +133,19 @@ describe('transport_maps', () => {
     ['u@any.relay.test', 'relay:other.hop'],
     ['u@local.test', 'smtp:[away.test]'],
     ['u@sock.test', 'lmtp:unix:/Run/Sock'],
-    ['u@bad.test', '5.7.1 not here'],
-    ['u@later.test', '4.0.0 come back'],
+    ['u@bad.test', 'error:5.7.1 Not here'],
+    ['u@later.test', 'retry:come back'],
     ['u@nowhere.test', 'smtp:[relay.example]'],
   ])('%s goes to %s', async (recipient, expected) => {
     expect(await way(recipient, values)).toBe(expected);
   });
 
-  test('a transport that does not exist is a temporary error', async () => {
-    expect(await way('u@slow.test', values)).toMatch(
-      /^4\.3\.0 mail transport unavailable: no transport is called slow;/,
-    );
+  test('a transport that does not exist has no agent, unless somebody knows it', async () => {
     const config = makeConfig({ ...BASE, ...values });
-    const router = createRouter(config, {
-      transportProtocol: (name) => (name === 'slow' ? 'smtp' : undefined),
-    });
-    expect(await router.route('u@slow.test', '')).toMatchObject({
-      kind: 'routed',
-      transport: 'slow',
-      nexthop: 'x',
-    });
+    const unknown = { transport: 'slow', agent: 'none', nexthop: 'x' };
+    expect(await createRouter(config).route('u@slow.test', '')).toMatchObject(unknown);
+    const router = createRouter(config, { transportAgent: (name) => (name === 'slow' ? 'smtp' : 'none') });
+    expect(await router.route('u@slow.test', '')).toMatchObject({ ...unknown, agent: 'smtp' });
   });
 
   test('the wildcard comes last, and patterns see whole addresses only', async () => {
@@ -177,14 +168,4 @@ describe('transport_maps', () => {
       new RegExp(`^4\\.3\\.0 address lookup failed: ${parameter}: `),
     );
   });
-});
-
-test.each([
-  ['error', '5.1.2 no', { status: '5.1.2', reason: 'no' }],
-  ['error', 'no', { status: '5.0.0', reason: 'no' }],
-  ['error', '4.1.2 no', { status: '5.0.0', reason: 'no' }],
-  ['retry', '4.3.5 later', { status: '4.3.5', reason: 'later' }],
-  ['smtp', '5.1.2 no', undefined],
-])('%s:%s', (transport, text, expected) => {
-  expect(parseErrorTransport(transport, text)).toEqual(expected);
 });

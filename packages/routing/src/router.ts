@@ -2,7 +2,7 @@
  * From a recipient and its sender to transport and nexthop, as trivial-rewrite(8) resolves addresses: the class of the
  * domain (local, virtual, relay, other) gives a transport, relayhost a nexthop, and transport(5) overrides both.
  *
- * A table that cannot answer is an error with status 4.3.0, never a miss: mail must not take another way because of it.
+ * A table that cannot answer is an error, never a miss: mail must not take another way because of it.
  * The nexthop is in lower case and its domain in A-labels, so that one destination has one spelling.
  */
 import type { Config } from '@mailfleet/config';
@@ -10,30 +10,20 @@ import { type MatchList, matchDomains, openMaps, type Table } from '@mailfleet/l
 import { domainOf, lookupKeys, senderKeys, transportKeys } from './address-keys.ts';
 import { isNumericAddress, normalizeAddress, toALabel } from './hostname.ts';
 import { findOwnAddresses, type NativeLookup, type OwnAddresses } from './own-addresses.ts';
-import {
-  type Protocol,
-  parseErrorTransport,
-  parseTransport,
-  type TransportProtocol,
-  transportProtocol,
-} from './transport.ts';
+import { parseTransport, type TransportAgent, transportAgent } from './transport.ts';
 
 export type Route =
   | {
       readonly kind: 'routed';
       readonly transport: string;
-      readonly protocol: Protocol;
+      /** Who delivers; with error, retry and discard the nexthop is their text. `none`: no such transport, so mail waits. */
+      readonly agent: TransportAgent;
       readonly nexthop: string;
       /** The recipient with its domain; `@$myorigin` is appended to a bare name. */
       readonly address: string;
     }
-  | {
-      readonly kind: 'error';
-      /** DSN status: 5.x.x refuse or bounce, 4.x.x try again later. */
-      readonly status: string;
-      readonly reason: string;
-      readonly address: string;
-    };
+  /** A table could not answer. */
+  | { readonly kind: 'error'; readonly status: '4.3.0'; readonly reason: string; readonly address: string };
 
 export interface Router {
   /** `sender` is empty for the null sender. Never rejects. */
@@ -41,8 +31,8 @@ export interface Router {
 }
 
 export interface RouterOptions {
-  /** Default: smtp, relay and lmtp. */
-  readonly transportProtocol?: TransportProtocol;
+  /** Default: the transports that are always there. */
+  readonly transportAgent?: (transport: string) => TransportAgent;
   /** Sentences about tables, for the log. */
   readonly warn?: (sentence: string) => void;
   readonly lookupNative?: NativeLookup;
@@ -59,7 +49,7 @@ class TableTrouble extends Error {}
 
 /** Opens the tables of main.cf that routing needs; they are read when first asked. */
 export function createRouter(config: Config, options: RouterOptions = {}): Router {
-  const protocolOf = options.transportProtocol ?? transportProtocol;
+  const agentOf = options.transportAgent ?? transportAgent;
   const tableOptions = options.warn === undefined ? {} : { warn: options.warn };
   const delimiters = config.get('recipient_delimiter');
   const transportMaps = openOptional(config.get('transport_maps'));
@@ -150,20 +140,10 @@ export function createRouter(config: Config, options: RouterOptions = {}): Route
         if (!(error instanceof TableTrouble)) throw error;
         return { kind: 'error', status: '4.3.0', reason: `address lookup failed: ${error.message}`, address };
       }
-      const failed = parseErrorTransport(way.transport, way.nexthop || domain);
-      if (failed !== undefined) return { kind: 'error', ...failed, address };
-      const protocol = protocolOf(way.transport);
-      if (protocol === undefined) {
-        const reason = `mail transport unavailable: no transport is called ${way.transport}; see transport_maps and default_transport`;
-        return { kind: 'error', status: '4.3.0', reason, address };
-      }
-      return {
-        kind: 'routed',
-        transport: way.transport,
-        protocol,
-        nexthop: way.nexthop === '' ? (toALabel(domain) ?? domain) : foldNexthop(way.nexthop, protocol),
-        address,
-      };
+      const { transport } = way;
+      const agent = agentOf(transport);
+      const nexthop = way.nexthop === '' ? (toALabel(domain) ?? domain) : foldNexthop(way.nexthop, agent);
+      return { kind: 'routed', transport, agent, nexthop, address };
     },
   };
 }
@@ -174,7 +154,8 @@ async function matches(list: MatchList, domain: string, parameter: string): Prom
   return result.kind === 'match';
 }
 
-/** Paths of UNIX-domain sockets keep their case. */
-function foldNexthop(nexthop: string, protocol: Protocol): string {
-  return protocol === 'lmtp' && nexthop.startsWith('unix:') ? nexthop : nexthop.toLowerCase();
+/** Texts, and the paths of UNIX-domain sockets, keep their case. */
+function foldNexthop(nexthop: string, agent: TransportAgent): string {
+  if (agent !== 'smtp' && agent !== 'lmtp') return nexthop;
+  return agent === 'lmtp' && nexthop.startsWith('unix:') ? nexthop : nexthop.toLowerCase();
 }
