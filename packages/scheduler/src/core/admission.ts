@@ -63,17 +63,15 @@ export class Admission {
     };
   }
 
-  /** @returns whether the source is drained for now */
-  pulled(pull: Pull, messages: number): boolean {
+  /** Fewer messages than asked for: the source is drained for now. */
+  pulled(pull: Pull, messages: number): void {
     this.#first = pull.source === 'incoming' ? 'deferred' : 'incoming';
-    const drained = messages < pull.count;
-    if (drained) {
-      if (pull.source === 'incoming') this.#incoming = false;
-      else {
-        this.#deferredDueMs = undefined;
-        this.#dueKnown = false;
-      }
+    if (messages >= pull.count) return;
+    if (pull.source === 'incoming') {
+      this.#incoming = false;
+    } else {
+      this.#deferredDueMs = undefined;
+      this.#dueKnown = false;
     }
-    return drained;
   }
 }

@@ -24,7 +24,7 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
   destination.busy += 1;
   transport.busy += 1;
   state.batches += 1;
-  const id = `b${state.shard}-${state.fence}-${state.batches}`;
+  const id = `b${state.shard}-${state.term}-${state.batches}`;
   const flight: Flight = { id, destination, entries };
   for (const entry of entries) entry.flight = flight;
   state.flights.set(id, flight);

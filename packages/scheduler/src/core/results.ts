@@ -12,6 +12,8 @@ import { addEntry, dropEntry, offer } from './transport.ts';
 type Result = Extract<InboxEntry, { kind: 'result' }>;
 
 export function applyResult(state: State, result: Result, nowMs: number): void {
+  // Without a batch it is our own: told to the message when it was decided.
+  if (result.batchId === '') return;
   const flight = state.flights.get(result.batchId);
   const news = applyOutcomes(state, result, flight, nowMs);
   if (flight === undefined || !(news || result.hopStatus !== undefined)) return;

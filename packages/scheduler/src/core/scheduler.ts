@@ -26,7 +26,7 @@ export interface SchedulerCore {
   pulled(pull: Pull, messages: readonly ActiveMessage[], nowMs: number): void;
   /** The first due time of deferred must be asked of the queue and told. */
   readonly dueUnknown: boolean;
-  setDue(dueMs: number | undefined): void;
+  setDue(dueMs: number | undefined, nowMs: number): void;
   /** Looks at incoming and deferred again though nothing was announced: the net under lost wake-ups. */
   lookAgain(): void;
   /** The batch is no longer known to the queue and will not report. */
@@ -72,13 +72,15 @@ export function createCore(options: CoreOptions): SchedulerCore {
     nextPull: (nowMs) => admission.next(room(), nowMs),
     pulled: (pull, messages, nowMs) => {
       for (const message of messages) enter(state, message, nowMs);
-      const drained = admission.pulled(pull, messages.length);
-      if (drained && pull.source === 'incoming') state.transportsLifted = false;
+      admission.pulled(pull, messages.length);
     },
     get dueUnknown() {
       return admission.dueUnknown;
     },
-    setDue: (dueMs) => admission.setDue(dueMs),
+    setDue: (dueMs, nowMs) => {
+      admission.setDue(dueMs);
+      if (dueMs === undefined || dueMs > nowMs) state.transportsLifted = false;
+    },
     lookAgain,
     vanished: (batchId, nowMs) => endBatch(state, batchId, nowMs),
     outstanding: () => [...state.flights.keys()],

@@ -18,6 +18,7 @@ function stateWith({ window = 1_000_000, preemption }: Options): State {
   return makeState({
     shard: 0,
     fence: 1,
+    term: '1',
     settings: makeSettings(
       {},
       {

@@ -8,6 +8,7 @@ export interface State {
   readonly settings: CoreSettings;
   readonly shard: number;
   readonly fence: number;
+  readonly term: string;
   /** Messages in the active queue, those that wait for a notice included. */
   readonly messages: Map<string, Message>;
   readonly transports: Map<string, Transport>;
@@ -28,13 +29,16 @@ export interface CoreOptions {
   readonly settings: CoreSettings;
   readonly shard: number;
   readonly fence: number;
+  /** Makes batch ids unique over all leaders of the shard. */
+  readonly term: string;
 }
 
-export function makeState({ settings, shard, fence }: CoreOptions): State {
+export function makeState({ settings, shard, fence, term }: CoreOptions): State {
   return {
     settings,
     shard,
     fence,
+    term,
     messages: new Map(),
     transports: new Map(),
     flights: new Map(),

@@ -2,6 +2,7 @@
  * Which entry a transport hands out next: the first job in scheduler order that has an entry for a destination with a
  * free slot; within the job its destinations take turns. Model and invariant: model.ts.
  */
+import { strict as assert } from 'node:assert';
 import type { Destination, Entry, Job, Peer, Transport } from './model.ts';
 import { leaveStack, preempts } from './preemption.ts';
 
@@ -29,7 +30,7 @@ export function readyPeer(job: Job): Peer | undefined {
 /** Hands out the peer's oldest entry. */
 export function takeEntry(peer: Peer): Entry {
   const entry = peer.waiting.shift();
-  if (entry === undefined) throw new Error('a peer without waiting entries was selected');
+  assert(entry !== undefined, 'a peer that is selected has waiting entries');
   const { job, destination } = peer;
   destination.waiting -= 1;
   job.available += 1;
@@ -67,7 +68,7 @@ export function dropEntry(entry: Entry): void {
   const { peer } = entry;
   const { job, destination } = peer;
   const index = peer.waiting.indexOf(entry);
-  if (index < 0) throw new Error('an entry does not stand where its peer says');
+  assert(index >= 0, 'a waiting entry stands with its peer');
   peer.waiting.splice(index, 1);
   destination.waiting -= 1;
   job.read -= 1;

@@ -1,0 +1,70 @@
+/** The core's settings from the configuration. Names of per-transport parameters: postconf(5). */
+import type { Config } from '@mailfleet/config';
+import type { Telemetry } from '@mailfleet/telemetry';
+import { type Feedback, parseFeedback } from './core/feedback.ts';
+import type { Agent, CoreSettings, TransportSettings } from './core/settings.ts';
+
+/** The services of master.cf that a fleet has; a worker speaks smtp or lmtp for them. */
+const AGENTS: ReadonlyMap<string, Agent> = new Map([
+  ['smtp', 'smtp'],
+  ['relay', 'smtp'],
+  ['lmtp', 'lmtp'],
+  ['error', 'error'],
+  ['retry', 'retry'],
+  ['discard', 'discard'],
+]);
+
+export function settingsFrom(config: Config, log: Pick<Telemetry['log'], 'warn'>): CoreSettings {
+  const activeLimit = config.get('qmgr_message_active_limit');
+  return {
+    minimalBackoffMs: config.get('minimal_backoff_time'),
+    maximalBackoffMs: config.get('maximal_backoff_time'),
+    lifetimeMs: config.get('maximal_queue_lifetime'),
+    bounceLifetimeMs: config.get('bounce_queue_lifetime'),
+    delayWarningMs: config.get('delay_warning_time'),
+    activeLimit,
+    recipientLimit: Math.max(config.get('qmgr_message_recipient_limit'), activeLimit),
+    batchLimit: config.get('destination_batch_limit'),
+    batchByteLimit: config.get('destination_batch_byte_limit'),
+    deferTransports: new Set(config.get('defer_transports')),
+    recipientDelimiter: config.get('recipient_delimiter'),
+    transport: (name) => transportSettings(config, name, log),
+  };
+}
+
+function transportSettings(
+  config: Config,
+  name: string,
+  log: Pick<Telemetry['log'], 'warn'>,
+): TransportSettings {
+  const feedback = (
+    suffix: 'destination_concurrency_positive_feedback' | 'destination_concurrency_negative_feedback',
+  ): Feedback => {
+    const text = config.getTransport(name, suffix);
+    const parsed = parseFeedback(text);
+    if (parsed === undefined) {
+      log.warn(`${name}_${suffix}: ${JSON.stringify(text)} is no amount between 0 and 1; using 1`);
+    }
+    return parsed ?? (() => 1);
+  };
+  return {
+    agent: AGENTS.get(name) ?? 'none',
+    window: {
+      initial: config.getTransport(name, 'initial_destination_concurrency'),
+      limit: config.getTransport(name, 'destination_concurrency_limit'),
+      positive: feedback('destination_concurrency_positive_feedback'),
+      negative: feedback('destination_concurrency_negative_feedback'),
+      failedCohortLimit: config.getTransport(name, 'destination_concurrency_failed_cohort_limit'),
+    },
+    recipientLimit: config.getTransport(name, 'destination_recipient_limit'),
+    destinationRateDelayMs: config.getTransport(name, 'destination_rate_delay'),
+    transportRateDelayMs: config.getTransport(name, 'transport_rate_delay'),
+    preemption: {
+      slotCost: config.getTransport(name, 'delivery_slot_cost'),
+      slotLoan: config.getTransport(name, 'delivery_slot_loan'),
+      slotDiscount: config.getTransport(name, 'delivery_slot_discount'),
+      minimumSlots: config.getTransport(name, 'minimum_delivery_slots'),
+    },
+    processLimit: config.get('default_process_limit'),
+  };
+}
