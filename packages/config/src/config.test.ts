@@ -37,8 +37,9 @@ describe('get', () => {
 
   test('follows references through defaults, also the conditional ones', () => {
     expect(makeConfig({ myhostname: 'mx.example' }).get('smtp_helo_name')).toBe('mx.example');
-    expect(makeConfig().get('append_dot_mydomain')).toBe(true);
-    expect(makeConfig({ compatibility_level: '3.6' }).get('append_dot_mydomain')).toBe(false);
+    expect(makeConfig({ compatibility_level: '0' }).get('append_dot_mydomain')).toBe(true);
+    expect(makeConfig().get('append_dot_mydomain')).toBe(false);
+    expect(makeConfig().get('smtp_tls_security_level')).toBe('may');
     expect(makeConfig({ fallback_relay: 'a b' }).get('smtp_fallback_relay')).toEqual(['a', 'b']);
     expect(makeConfig({ fallback_relay: 'a b' }).get('lmtp_fallback_relay')).toEqual([]);
   });

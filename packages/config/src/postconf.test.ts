@@ -75,9 +75,11 @@ describe('lines', () => {
 
 /** Defaults that depend on the program or the machine, or that are deliberately ours. */
 const OURS = [
+  'compatibility_level',
   'config_directory',
   'data_directory',
   'local_transport',
+  'mail_name',
   'mail_version',
   'mynetworks',
   'process_id',

@@ -32,13 +32,13 @@ export const general = {
   },
   compatibility_level: {
     type: 'string',
-    default: '0',
+    default: '3.12',
     since: '3.0',
-    doc: 'Version whose incompatible defaults are accepted; compare with <level etc.',
+    doc: 'Version whose incompatible defaults are accepted; compare with <level etc. Unlike Postfix, which takes a missing value for 0, Mailfleet has no old installations to spare: its default accepts all of them, opportunistic TLS and SMTPUTF8 included.',
   },
   mail_name: {
     type: 'string',
-    default: 'Postfix',
+    default: 'Mailfleet',
     minLength: 1,
     since: '<=2.0',
     doc: 'Product name in banners and notices.',
