@@ -108,15 +108,12 @@ function bounced(recipient: number, nowMs: number): Outcome {
 }
 
 /** Runs the daemon until `done` holds; returns what it emitted. */
-async function runUntil(
-  done: () => Promise<boolean>,
-  withConfig: Config = config,
-): Promise<readonly MailEvent[]> {
+async function runUntil(done: () => Promise<boolean>): Promise<readonly MailEvent[]> {
   const events: MailEvent[] = [];
   const abort = new AbortController();
   const telemetry = { emit: (event: MailEvent) => void events.push(event) };
   const closed = runBounce({
-    config: withConfig,
+    config,
     queue,
     telemetry,
     name: 'bounce',
@@ -187,18 +184,20 @@ describe('the bounce daemon', () => {
     expect(text).toContain(content.toString());
   });
 
-  test('ends with a warning when the sender has no route at all', async () => {
-    const unroutable = config.with({ local_transport: 'error:5.1.1 no mailboxes here' });
-    const queueId = await bounceMessage({ sender: 'root@mail.example.com' });
-    const events = await runUntil(() => isNotified(queueId), unroutable);
-    expect(events).toMatchObject([
-      {
-        kind: 'remark',
-        warning: true,
-        text: expect.stringContaining('root@mail.example.com>: no mailboxes here'),
-      },
-      { kind: 'remark', warning: true, text: expect.stringContaining('postmaster@mail.example.com>') },
-    ]);
+  test('posts nothing while its route cannot be told, and all of it later', async () => {
+    const queueId = await bounceMessage();
+    const astray = {
+      settings: noticeSettings(config),
+      queue,
+      router: createRouter(config.with({ transport_maps: `texthash:${directory}/nonexistent` })),
+      telemetry: { emit: () => {} },
+      now: Date.now,
+    };
+    const before = await queue.counts();
+    const request: NoticeRequest = { shard: 0, queueId, pass: 0, notice: 'failure' };
+    await expect(notify(astray, request, undefined)).rejects.toThrow('no route for <alice@example.org>');
+    expect(await queue.counts()).toEqual(before);
+    expect(await noticesOf(await runUntil(() => isNotified(queueId)))).toHaveLength(2);
   });
 
   test('posts nothing twice when a process died between posting and saying so', async () => {

@@ -3,12 +3,11 @@
  * leader that it is done.
  *
  * Nothing is lost when it fails half-way: the request is run again, and a notice that was posted before is found
- * under its derived queue id. The notice for the sender must be posted, unless its address has no route at all: then
- * it is an undeliverable bounce, which ends here with a warning. A postmaster copy that cannot be posted is only warned
- * about, as bounce(8) does.
+ * under its derived queue id. The notice for the sender must be posted; a postmaster copy that cannot be is only
+ * warned about, as bounce(8) does.
  */
 import type { BouncePort, IntakePort, NoticeMaterial, NoticeRequest } from '@mailfleet/queue';
-import type { Route, Router } from '@mailfleet/routing';
+import type { Router } from '@mailfleet/routing';
 import type { Envelope } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
 import { noticeQueueId } from './notice-id.ts';
@@ -71,12 +70,7 @@ export async function notify(
       });
       posted.push(...(text === undefined ? [] : [text]));
     }
-    await conclude(
-      notifier,
-      request,
-      posted.join(', ') || 'no notice could be sent; the log says why',
-      reported,
-    );
+    await conclude(notifier, request, posted.join(', '), reported);
   } finally {
     await original?.discard();
   }
@@ -89,7 +83,7 @@ interface Posting {
   readonly traceparent: string | undefined;
 }
 
-/** What was posted, in words; undefined when it could not be and need not. */
+/** What was posted, in words; undefined when it was a copy that could not be. */
 async function post(
   notifier: Notifier,
   request: NoticeRequest,
@@ -98,16 +92,8 @@ async function post(
   const { audience, copy } = posting.notice;
   const notice = kinds[request.notice];
   const queueId = noticeQueueId(request, audience);
-  const route = await notifier.router.route(posting.notice.recipient, posting.notice.sender);
   try {
-    if (route.kind === 'routed') {
-      await submit(notifier, queueId, route, posting);
-    } else if (copy || route.status.startsWith('5')) {
-      warn(notifier, request, `no ${notice} notification to ${audience} <${route.address}>: ${route.reason}`);
-      return undefined;
-    } else {
-      throw new Error(`no route for <${route.address}> now: ${route.reason}`);
-    }
+    await submit(notifier, queueId, posting);
   } catch (error) {
     if (!copy) {
       throw error;
@@ -127,11 +113,15 @@ async function post(
 }
 
 async function submit(
-  { now, queue, settings }: Notifier,
+  { now, queue, router, settings }: Notifier,
   queueId: string,
-  { address, transport, nexthop }: Route & { readonly kind: 'routed' },
   { notice, envelope, original, traceparent }: Posting,
 ): Promise<void> {
+  const route = await router.route(notice.recipient, notice.sender);
+  if (route.kind === 'error') {
+    throw new Error(`no route for <${route.address}>: ${route.reason}`);
+  }
+  const { address, transport, nexthop } = route;
   const nowMs = now();
   const report = writeReport({
     queueId,

@@ -51,7 +51,12 @@ interface Wanted {
 }
 
 async function write(wanted: Wanted = {}): Promise<string> {
-  const config = { myhostname: 'mail.example.com', mail_name: 'Mailfleet', ...wanted.config };
+  const config = {
+    myhostname: 'mail.example.com',
+    mail_name: 'Mailfleet',
+    smtputf8_enable: 'no',
+    ...wanted.config,
+  };
   const settings = noticeSettings(makeConfig(config));
   const notice: ReportInput['notice'] = {
     audience: 'sender',
@@ -271,6 +276,16 @@ describe('delivery status', () => {
 });
 
 describe('the text', () => {
+  test.each([
+    ['4h', 'more than 4 hours', 'until it is 5 days old'],
+    ['30m', 'more than 30 minutes', 'until it is 5 days old'],
+    ['1d', 'more than 1 day.', 'until it is 5 days old'],
+  ])('of a delay notice after %s says for how long', async (delay, since, until) => {
+    const message = await write({ config: { delay_warning_time: delay }, notice: { template: 'delay' } });
+    expect(message).toContain(since);
+    expect(message).toContain(until);
+  });
+
   test('names the alias, folds at 79 columns with 4 blanks, and keeps long words whole', async () => {
     const word = 'x'.repeat(100);
     const reason = `${'some words '.repeat(12)}${word} end`;

@@ -27,7 +27,8 @@ export interface TemplateFacts {
   readonly maximalQueueLifetimeMs: number;
 }
 
-const hourMs = 3_600_000;
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;
 
 /** The built-in template of a notice. */
@@ -65,8 +66,8 @@ export function builtinTemplate(name: TemplateName, facts: TemplateFacts): Notic
           '#  THIS IS ONLY A WARNING.  YOU NEED NOT SEND THE MESSAGE AGAIN. #',
           '##################################################################',
           '',
-          `Your message could not be delivered for ${amount(facts.delayWarningMs, hourMs, 'hour')}.`,
-          `It will be tried until it is ${amount(facts.maximalQueueLifetimeMs, dayMs, 'day')} old.`,
+          `Your message could not be delivered for more than ${amount(facts.delayWarningMs)}.`,
+          `It will be tried until it is ${amount(facts.maximalQueueLifetimeMs)} old.`,
           '',
           ...help,
         ],
@@ -98,7 +99,10 @@ export function builtinTemplate(name: TemplateName, facts: TemplateFacts): Notic
   }
 }
 
-function amount(ms: number, unitMs: number, unit: string): string {
+/** In the largest unit that is not exceeded: `5 days`, `4 hours`, `30 minutes`. */
+function amount(ms: number): string {
+  const [unit, unitMs]: readonly [string, number] =
+    ms >= dayMs ? ['day', dayMs] : ms >= hourMs ? ['hour', hourMs] : ['minute', minuteMs];
   const count = Math.floor(ms / unitMs);
-  return count === 0 ? `less than one ${unit}` : `${count} ${unit}${count === 1 ? '' : 's'}`;
+  return `${count} ${unit}${count === 1 ? '' : 's'}`;
 }

@@ -5,7 +5,7 @@
 import type { MessageView, QueueName } from '@mailfleet/queue';
 import type { Envelope, Outcome, TimelineStep } from '@mailfleet/smtp';
 
-export type MessageState = QueueName | Outcome['kind'] | 'partly delivered' | 'finished';
+type MessageState = QueueName | Outcome['kind'] | 'partly delivered' | 'finished';
 
 export interface RecipientSummary {
   readonly address: string;
