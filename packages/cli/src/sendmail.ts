@@ -103,6 +103,7 @@ function envelopeOf(
   readonly recipients: readonly RecipientWish[];
   readonly recipientsFromHeader: boolean;
   readonly smtputf8: boolean;
+  readonly notify?: readonly string[];
   readonly ret?: 'FULL' | 'HDRS';
   readonly envid?: string;
 } {
@@ -115,11 +116,12 @@ function envelopeOf(
     .flatMap((word) => word.split(','))
     .map((word) => word.trim())
     .filter((word) => word !== '')
-    .map((word): RecipientWish => ({ address: whole(word), ...(notify === undefined ? {} : { notify }) }));
+    .map((word): RecipientWish => ({ address: whole(word) }));
   return {
     sender,
     recipients,
     recipientsFromHeader,
+    ...(notify === undefined ? {} : { notify }),
     // Non-ASCII addresses say by themselves that they need it (smtputf8_autodetect_classes has sendmail in it).
     smtputf8: [sender, ...recipients.map(({ address }) => address)].some(isUtf8),
     ...(ret === undefined ? {} : { ret }),

@@ -28,6 +28,7 @@ import {
   checkSender,
   noRecipients,
   type Submission,
+  withNotify,
 } from './submission.ts';
 
 export interface Enqueued {
@@ -235,7 +236,7 @@ function gatherRecipients(
   const all = [...named];
   if (submission.recipientsFromHeader === true) {
     for (const address of headerEnvelope.recipients()) {
-      const checked = checkRecipient({ address }, smtputf8, 'header');
+      const checked = checkRecipient(withNotify({ address }, submission.notify), smtputf8, 'header');
       if (!checked.ok) return checked;
       all.push(checked.recipient);
     }

@@ -51,8 +51,7 @@ export function composeMessage(body: MessageBody, smtputf8: boolean): Composed {
         const checked = checkAddress(address, smtputf8, 'bad-recipient', path);
         if (!checked.ok) return checked;
         needsSmtputf8 ||= checked.needsSmtputf8;
-        const { notify } = body.dsn ?? {};
-        wishes.push({ address: checked.external, ...(notify === undefined ? {} : { notify }) });
+        wishes.push({ address: checked.external });
       }
     }
   }
@@ -65,7 +64,7 @@ export function composeMessage(body: MessageBody, smtputf8: boolean): Composed {
       'to',
     );
   }
-  const { ret, envid } = body.dsn ?? {};
+  const { notify, ret, envid } = body.dsn ?? {};
   return {
     ok: true,
     submission: {
@@ -73,6 +72,7 @@ export function composeMessage(body: MessageBody, smtputf8: boolean): Composed {
       recipients: wishes,
       content: compose(body),
       smtputf8: needsSmtputf8,
+      ...(notify === undefined ? {} : { notify }),
       ...(ret === undefined ? {} : { ret }),
       ...(envid === undefined ? {} : { envid }),
     },

@@ -31,7 +31,7 @@ const RAW = 'message/rfc822';
 
 type PartOfRaw = Pick<
   Submission,
-  'sender' | 'recipients' | 'recipientsFromHeader' | 'content' | 'smtputf8' | 'ret' | 'envid'
+  'sender' | 'recipients' | 'recipientsFromHeader' | 'notify' | 'content' | 'smtputf8' | 'ret' | 'envid'
 >;
 
 export async function createHttpServer(intake: Intake): Promise<FastifyInstance> {
@@ -137,12 +137,12 @@ function isRaw(request: FastifyRequest): boolean {
 
 function rawMessage(content: Readable, query: MessageQuery): PartOfRaw {
   const named = query.to === undefined ? [] : [query.to].flat();
-  const notify = query.notify === undefined ? {} : { notify: query.notify.toUpperCase().split(',') };
   return {
-    recipients: named.map((address) => ({ address, ...notify })),
+    recipients: named,
     recipientsFromHeader: query.to === undefined,
     content: content.iterator({ destroyOnReturn: false }),
     ...(query.from === undefined ? {} : { sender: query.from }),
+    ...(query.notify === undefined ? {} : { notify: query.notify.toUpperCase().split(',') }),
     ...(query.ret === undefined ? {} : { ret: query.ret }),
     ...(query.envid === undefined ? {} : { envid: query.envid }),
     // Non-ASCII addresses say by themselves that they need it.

@@ -31,6 +31,9 @@ export class IntakeConnection extends SMTPConnection {
 
   constructor(server: IntakeSmtpServer, ...rest: SocketAndOptions) {
     super(server, ...rest);
+    // The package takes a half-closed socket for a dead one and keeps its replies.
+    const [socket] = rest;
+    Object.defineProperty(socket, 'readyState', { get: () => (socket.writable ? 'open' : 'closed') });
     this.#intake = server.intake;
     this.#trusted = server.trusted;
   }
@@ -48,6 +51,13 @@ export class IntakeConnection extends SMTPConnection {
 
   override init(): void {
     this._setListeners(() => this.connectionReady());
+  }
+
+  /** A client may close its side when it has said all (`printf … | nc`): it gets its replies, then we close ours. */
+  override _createParser(): ReturnType<SMTPConnection['_createParser']> {
+    const parser = super._createParser();
+    parser.on('finish', () => this.close());
+    return parser;
   }
 
   /** Called before the greeting: who this client may be trusted to speak for. */

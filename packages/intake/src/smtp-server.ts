@@ -69,6 +69,7 @@ export async function createSmtpServer(
 
   const server: IntakeSmtpServer = new IntakeSmtpServer(intake, trusted, {
     ...tls,
+    allowHalfOpen: true,
     name: config.get('myhostname'),
     heloResponse: '%s',
     size: config.get('message_size_limit'),

@@ -15,7 +15,7 @@ const TIMEOUT_MS = 60_000;
 /** The whole message stands in memory: its header must be known before the envelope is sent. */
 export type SmtpSubmission = Pick<
   Submission,
-  'sender' | 'recipientsFromHeader' | 'smtputf8' | 'ret' | 'envid'
+  'sender' | 'recipientsFromHeader' | 'notify' | 'smtputf8' | 'ret' | 'envid'
 > & { readonly content: Buffer; readonly recipients: readonly RecipientWish[]; readonly helo: string };
 
 export async function submitBySmtp(
@@ -36,7 +36,7 @@ export async function submitBySmtp(
     disableFileAccess: true,
     disableUrlAccess: true,
   });
-  const notify = wishes.find((wish) => wish.notify !== undefined)?.notify;
+  const { notify } = submission;
   try {
     const info = await transport.sendMail({
       envelope: { from: submission.sender ?? header.sender() ?? '', to: wishes.map(({ address: to }) => to) },

@@ -23,6 +23,8 @@ export interface Submission {
   readonly content: AsyncIterable<Uint8Array> | Uint8Array | string;
   /** Also send to the addresses of To, Cc and Bcc, or of their Resent- forms if there are any (sendmail -t). */
   readonly recipientsFromHeader?: boolean;
+  /** NOTIFY for recipients that bring none of their own. */
+  readonly notify?: readonly string[];
   /** Body label of MAIL FROM. */
   readonly encoding?: '7bit' | '8bit';
   readonly smtputf8?: boolean;
@@ -85,16 +87,18 @@ export function checkEnvelope(
   if (tooMany !== undefined) return tooMany;
   const recipients: SubmittedRecipient[] = [];
   for (const [index, wish] of submission.recipients.entries()) {
-    const checked = checkRecipient(
-      typeof wish === 'string' ? { address: wish } : wish,
-      smtputf8,
-      `recipients[${index}]`,
-    );
+    const own = typeof wish === 'string' ? { address: wish } : wish;
+    const checked = checkRecipient(withNotify(own, submission.notify), smtputf8, `recipients[${index}]`);
     if (!checked.ok) return checked;
     recipients.push(checked.recipient);
   }
   if (recipients.length === 0 && submission.recipientsFromHeader !== true) return noRecipients();
   return { ok: true, envelope: { ...(sender === undefined ? {} : { sender }), recipients, smtputf8 } };
+}
+
+/** The wish, with the submission's NOTIFY unless it has its own. */
+export function withNotify(wish: RecipientWish, notify: readonly string[] | undefined): RecipientWish {
+  return notify === undefined ? wish : { notify, ...wish };
 }
 
 export function noRecipients(): Refusal {
