@@ -93,7 +93,7 @@ describe('a non-delivery notice', () => {
       notify: 'failure',
     });
     const received = await noticeTo(sender);
-    const mail = await simpleParser(received.raw);
+    const mail = await simpleParser(received.raw, { keepDeliveryStatus: true });
 
     expect((mail.from as AddressObject).value).toEqual([
       { name: 'Mail Delivery System', address: 'MAILER-DAEMON@fleet.test' },
