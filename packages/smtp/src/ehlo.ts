@@ -118,7 +118,10 @@ export interface Greeting {
 }
 
 export const parseGreeting = (text: string): Greeting => {
-  const words = text.split(/[ \t\n]+/).slice(1);
+  const words = text
+    .replace(/^\d{3}[- ]?/gm, '')
+    .split(/[ \t\n]+/)
+    .filter((word) => word !== '');
   return {
     serverName: words[0] ?? '',
     esmtp: words.some((word) => word.toUpperCase() === 'ESMTP'),

@@ -62,6 +62,8 @@ export class Session {
     return (
       this.reusable &&
       this.connection.failure === undefined &&
+      // Words nobody asked for, a 421 before hanging up most likely.
+      this.connection.unread === 0 &&
       this.#around.now() - this.startedMs < reuseTimeLimitMs &&
       (reuseCountLimit === 0 || this.uses <= reuseCountLimit)
     );
