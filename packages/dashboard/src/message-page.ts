@@ -83,7 +83,7 @@ function momentItem(moment: Moment, queueId: string): Html {
   return html`<li class="moment">
 <div class="when">${time(moment.atMs)} <span class="offset">${offset(moment.offsetMs)}</span></div>
 <div class="what"><h3>${moment.title}</h3>
-${moment.detail !== undefined && html`<p>${moment.detail}</p>`}
+${moment.detail !== undefined && html`<p>${withNoticeLinks(moment.detail)}</p>`}
 ${
   attempt !== undefined &&
   html`<p class="quiet">worker ${attempt.worker}, batch ${attempt.batchId}</p>
@@ -99,6 +99,15 @@ ${left(attempt.outcomes.length, queueId)}`
 }</div>
 </li>
 `;
+}
+
+/** The queue ids of notices, as the bounce daemon's events name them, lead to their pages. */
+function withNoticeLinks(detail: string): readonly HtmlValue[] {
+  return detail
+    .split(/(?<=notification: )(\w+)/)
+    .map((piece, index) =>
+      index % 2 === 0 ? piece : html`<a class="id" href="/messages/${piece}">${piece}</a>`,
+    );
 }
 
 function outcomeItem(outcome: Outcome): Html {

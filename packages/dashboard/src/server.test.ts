@@ -75,6 +75,12 @@ const view: MessageView = {
   },
   timeline: [
     { kind: 'event', atMs: startMs + 70, step: 'deferred', detail: 'until <later>' },
+    {
+      kind: 'event',
+      atMs: startMs + 80,
+      step: 'notified',
+      detail: 'sender delay notification: 4Q1, postmaster delay notification: 4Q2',
+    },
     { kind: 'accepted', atMs: startMs, envelope: listing('4Abc').envelope, recipients: 1 },
     {
       kind: 'attempt',
@@ -131,6 +137,7 @@ describe('pages', () => {
     );
     expect(Math.min(...places)).toBeGreaterThan(0);
     expect(places).toEqual([...places].sort((a, b) => a - b));
+    expect(text).toContain('postmaster delay notification: <a class="id" href="/messages/4Q2">4Q2</a>');
     expect(text).toContain('2026-11-23 22:00:00.010');
     expect(text).toContain('+20 ms</span><span><b>connected</b>');
     expect(text).toContain('worker smtp-worker@host[12], batch batch-7');

@@ -60,7 +60,7 @@ table.list { width: 100%; border-collapse: separate; border-spacing: 0; backgrou
 .list tr:last-child td { border-bottom: 0; }
 .list time { white-space: nowrap; }
 .list .reason { font-size: .88rem; }
-.list td.address { min-width: 13rem; }
+.list td.address { min-width: 15rem; }
 .list td.right { white-space: nowrap; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: .9rem 2rem; margin: 0; padding: 1rem 1.2rem; background: var(--sheet); border: 1px solid var(--line); border-radius: 10px; }
 .facts dt { font-size: .82rem; color: var(--quiet); }

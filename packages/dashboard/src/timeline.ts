@@ -114,7 +114,9 @@ function summariseRecipients(view: MessageView): RecipientSummary[] {
       }
     }
   }
-  return [...byAddress.values()];
+  // In the order of the message's recipients; those not tried yet come last.
+  const place = ({ outcome }: RecipientSummary): number => outcome?.recipient ?? Number.MAX_SAFE_INTEGER;
+  return [...byAddress.values()].sort((a, b) => place(a) - place(b));
 }
 
 function stateOf(view: MessageView, recipients: readonly RecipientSummary[]): MessageState {
