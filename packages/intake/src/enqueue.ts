@@ -252,9 +252,8 @@ function gatherRecipients(
 }
 
 /**
- * Routes are decided here, once: a recipient that cannot be routed for the moment (status 4) refuses the message, since it
- * would keep that answer for as long as it is queued. One that never can be (status 5) goes to the error transport, which
- * bounces it and not the others.
+ * Routes are decided here, once: a table that cannot answer now refuses the message, since its recipient would keep that
+ * answer for as long as it is queued. What leads to the error transport is the scheduler's to bounce.
  */
 async function routeAll(
   { router }: Intake,
@@ -268,19 +267,11 @@ async function routeAll(
     if (route === undefined) continue;
     const moved = route.address === recipient.address ? {} : { originalAddress: recipient.address };
     const base = { ...recipient, ...moved, index, address: route.address };
-    if (route.kind === 'routed') {
-      routed.push({ ...base, transport: route.transport, nexthop: route.nexthop });
-    } else if (route.status.startsWith('5')) {
-      routed.push({ ...base, transport: 'error', nexthop: `${route.status} ${route.reason}` });
-    } else {
-      return refusal(
-        'unavailable',
-        451,
-        route.status,
-        `<${recipient.address}>: ${route.reason}`,
-        `recipients[${index}]`,
-      );
+    if (route.kind === 'error') {
+      const sentence = `<${recipient.address}>: ${route.reason}`;
+      return refusal('unavailable', 451, route.status, sentence, `recipients[${index}]`);
     }
+    routed.push({ ...base, transport: route.transport, nexthop: route.nexthop });
   }
   return { ok: true, routed };
 }

@@ -145,9 +145,12 @@ export class IntakeConnection extends SMTPConnection {
     if (permission === 'unknown') return { code: 451, text: `4.3.0 ${shown}: Temporary lookup failure` };
     if (permission === 'no') return { code: 554, text: `5.7.1 ${shown}: Relay access denied` };
     const route = await router.route(recipient, mail.sender);
-    if (route.kind === 'error') {
-      const code = route.status.startsWith('5') ? 550 : 451;
-      return { code, text: `${route.status} ${shown}: Recipient address rejected: ${route.reason}` };
+    if (route.kind === 'error')
+      return { code: 451, text: `${route.status} ${shown}: Temporary lookup failure` };
+    if (route.agent === 'error') {
+      const [, status = '5.0.0', reason = route.nexthop] =
+        /^(5\.\d{1,3}\.\d{1,3}) +(.*)$/s.exec(route.nexthop) ?? [];
+      return { code: 550, text: `${status} ${shown}: Recipient address rejected: ${reason}` };
     }
     this.#recipients.push(parsed.command);
     this.session.envelope.rcptTo.push({ address: recipient, args: false });
