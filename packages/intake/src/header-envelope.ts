@@ -58,7 +58,6 @@ export function mailboxes(value: string): string[] {
     addressparser(value, { flatten: true })
       .map(({ address }) => address)
       .filter((address) => address !== '')
-      // The parser takes quotes off.
-      .map((address) => (address.startsWith('"') ? address : quoteAddress(address)))
-  );
+    // The parser takes quotes off. They go back where there were any, but what nobody quoted (`a@@b`) stays wrong.
+    .map((address) => (value.includes('"@') && !address.startsWith('"') ? quoteAddress(address) : address));
 }
