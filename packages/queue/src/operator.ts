@@ -57,7 +57,8 @@ export function makeOperatorPort(context: QueueContext, telemetry: Telemetry | u
       await Promise.all(
         shards.flatMap((keys) =>
           QUEUES.map(async (queue) => {
-            counts[queue] += await redis.zcard(keys[queue]);
+            const count = await redis.zcard(keys[queue]);
+            counts[queue] += count;
           }),
         ),
       );

@@ -17,11 +17,15 @@ export function makeBullContext(connection: Connection, tracing: boolean, log: C
   };
 }
 
-/** Listener for errors of a queue or worker. Lost connections are told by the shared connection, once. */
+/** Listener for errors of a queue or worker. Lost connections are told by the shared connection, lost locks when the batch ends. */
 export function reportError(log: ConnectionLog, what: string): (error: Error) => void {
   return (error) => {
     const code = 'code' in error ? String(error.code) : '';
-    if (/^E[A-Z]+$/.test(code) || /connection is closed|LOADING|READONLY/i.test(error.message)) return;
+    if (
+      /^E[A-Z]+$/.test(code) ||
+      /connection is closed|LOADING|READONLY|could not renew lock/i.test(error.message)
+    )
+      return;
     log.warn(`${what}: ${error.message}`);
   };
 }

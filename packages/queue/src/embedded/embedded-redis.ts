@@ -27,6 +27,7 @@ export interface EmbeddedRedisOptions {
 }
 
 const START_LIMIT_MS = 30_000;
+const STOP_LIMIT_MS = 3_000;
 /** A path of a Unix socket may have this many bytes on every system. */
 const SOCKET_PATH_LIMIT = 103;
 
@@ -93,7 +94,10 @@ async function launch(
     async stop() {
       child.ref();
       child.kill('SIGTERM');
+      // It may refuse to end while it rewrites its file. Killing it loses nothing: what it answered is on disk.
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
       await exited;
+      clearTimeout(timer);
     },
   };
 }

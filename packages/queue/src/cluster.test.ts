@@ -1,0 +1,139 @@
+/** The same life on a real Redis Cluster of three masters: each shard's keys are in one slot, shards are spread over nodes. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { findServer } from './embedded/find-server.ts';
+import { openQueue, type Queue } from './open-queue.ts';
+import {
+  batchOf,
+  inboxUntil,
+  leaseOf,
+  must,
+  newMessage,
+  nexthopOn,
+  outcome,
+  resultOf,
+  testConfig,
+} from './queue.fixture.ts';
+
+const SHARDS = 4;
+const SLOTS = 16_384;
+let directory: string;
+let queue: Queue;
+let redisUrl: string;
+const nodes: { readonly child: ChildProcess; readonly redis: Redis; readonly port: number }[] = [];
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'mailfleet-cluster-'));
+  const { path } = await findServer();
+  for (let i = 0; i < 3; i += 1) {
+    const port = await clusterPort();
+    const own = join(directory, String(port));
+    await mkdir(own);
+    const child = spawn(
+      path,
+      [
+        ...['--port', String(port), '--bind', '127.0.0.1', '--dir', own, '--save', ''],
+        ...['--appendonly', 'yes', '--appendfsync', 'always', '--cluster-enabled', 'yes'],
+      ],
+      { stdio: ['ignore', 'ignore', 'inherit'] },
+    );
+    nodes.push({ child, port, redis: new Redis(port, { maxRetriesPerRequest: null }) });
+    must(nodes.at(-1)).redis.on('error', () => undefined);
+  }
+  const [first, ...rest] = nodes;
+  for (const [i, { redis }] of nodes.entries()) {
+    const [from, to] = [Math.floor((SLOTS * i) / 3), Math.floor((SLOTS * (i + 1)) / 3) - 1];
+    await redis.call('CLUSTER', 'ADDSLOTSRANGE', from, to);
+    await redis.call('CLUSTER', 'SET-CONFIG-EPOCH', i + 1);
+  }
+  for (const { port } of rest) await must(first).redis.call('CLUSTER', 'MEET', '127.0.0.1', port);
+  for (const { redis } of nodes) {
+    await vi.waitFor(
+      async () => {
+        expect(String(await redis.cluster('INFO'))).toMatch(/cluster_state:ok[\s\S]*cluster_known_nodes:3/);
+      },
+      { timeout: 20_000 },
+    );
+  }
+  redisUrl = `redis://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`;
+  queue = await openQueue({ config: testConfig(directory, { scheduler_shards: String(SHARDS) }), redisUrl });
+}, 30_000);
+
+afterAll(async () => {
+  await queue?.close();
+  for (const { child, redis } of nodes) {
+    redis.disconnect();
+    child.kill('SIGTERM');
+    if (child.exitCode === null) await once(child, 'exit');
+  }
+  await rm(directory, { recursive: true, force: true });
+});
+
+test('a message of several shards is delivered by workers and retired without a trace', async () => {
+  const nexthops = Array.from({ length: SHARDS }, (_, shard) => nexthopOn(shard, SHARDS));
+  expect(await queue.accept(newMessage('MSG', nexthops))).toBe('accepted');
+  const drain = new AbortController();
+  const working = queue.work({ sessions: 4, signal: drain.signal, name: 'worker' }, async ({ batch }) => {
+    for (const { envelope, recipients } of batch.requests) {
+      const outcomes = recipients.map(({ index }) => outcome(index, index === 0 ? 'bounced' : 'delivered'));
+      await queue.record(batch, resultOf(envelope.queueId, ...outcomes));
+    }
+    return { returned: [] };
+  });
+  const noticing = queue.workNotices({ signal: drain.signal, name: 'bounce' }, async (request) => {
+    const { entries } = must(await queue.noticeMaterial(request));
+    await queue.noticePosted(
+      request,
+      { atMs: 1, step: 'notified' },
+      entries.map(({ recipient }) => recipient.index),
+    );
+  });
+  for (let shard = 0; shard < SHARDS; shard += 1) {
+    const lease = await leaseOf(queue, shard);
+    const messages = await queue.activate(lease, 'incoming', 10, Date.now());
+    expect(messages).toHaveLength(1);
+    await queue.addBatches([batchOf(messages, `batch-${shard}`, shard)]);
+    const entries = await inboxUntil(queue, shard, (all) => all.some(({ kind }) => kind === 'batch-end'));
+    if (shard === 0) {
+      const request = { shard, queueId: 'MSG', pass: 0, notice: 'failure' } as const;
+      await queue.conclude(lease, [{ kind: 'notice', request }], must(entries.at(-1)).id);
+      await inboxUntil(queue, shard, (all) => all.some(({ kind }) => kind === 'notified'));
+    }
+    await queue.conclude(lease, [{ kind: 'retire', queueId: 'MSG' }], undefined);
+    await queue.finishFanout(lease, 0);
+  }
+  drain.abort();
+  await Promise.all([working, noticing]);
+  expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 0, hold: 0 });
+  const left = (await Promise.all(nodes.map(({ redis }) => redis.keys('*:[mcpf]:MSG')))).flat();
+  expect(left).toEqual([]);
+  const used = await Promise.all(nodes.map(({ redis }) => redis.dbsize()));
+  expect(used.filter((size) => size > 0).length).toBeGreaterThan(1);
+}, 30_000);
+
+test('many messages over all shards are listed once each', async () => {
+  await Promise.all(
+    Array.from({ length: 100 }, (_, i) => queue.accept(newMessage(`L${i}`, [`d${i}.example`]))),
+  );
+  const page = await queue.list({ limit: 1_000 });
+  expect(new Set(page.messages.map(({ envelope }) => envelope.queueId)).size).toBe(100);
+});
+
+/** A free port whose bus port, 10000 above, is free too. */
+async function clusterPort(): Promise<number> {
+  for (;;) {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    const port = address !== null && typeof address === 'object' ? address.port : 0;
+    server.close();
+    await once(server, 'close');
+    if (port < 55_535 && !nodes.some((node) => node.port === port)) return port;
+  }
+}
