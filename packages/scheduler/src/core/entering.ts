@@ -136,7 +136,7 @@ function place(
 
 function makeEntry(peer: Peer, recipients: RoutedRecipient[]): Entry {
   const { message } = peer.job;
-  const entry: Entry = { message, peer, recipients, state: 'waiting', flight: undefined };
+  const entry: Entry = { message, peer, recipients, state: 'waiting', returns: 0, flight: undefined };
   message.entries.push(entry);
   message.open += 1;
   return entry;

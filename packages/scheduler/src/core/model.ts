@@ -63,6 +63,8 @@ export interface Entry {
   /** Those without an outcome in this pass. */
   recipients: RoutedRecipient[];
   state: 'waiting' | 'busy' | 'done';
+  /** How often it came back without a result in this pass. */
+  returns: number;
   /** The batch it was handed out in, while busy. */
   flight: Flight | undefined;
 }

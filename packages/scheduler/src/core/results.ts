@@ -9,6 +9,10 @@ import { deferEntry, die, finish, revive } from './reviving.ts';
 import { dropIfIdle, type State, setTimer } from './state.ts';
 import { addEntry, dropEntry, offer } from './transport.ts';
 
+/** Workers that stop give work back, so it goes out again at once; what comes back time and again must not go round in circles. */
+const MAX_RETURNS = 10;
+const NEVER_TRIED = { status: '4.3.0', reason: `not tried: workers gave it back ${MAX_RETURNS} times` };
+
 type Result = Extract<InboxEntry, { kind: 'result' }>;
 
 export function applyResult(state: State, result: Result, nowMs: number): void {
@@ -67,8 +71,10 @@ export function endBatch(state: State, batchId: string, nowMs: number): void {
   for (const entry of flight.entries.toReversed()) {
     if (entry.flight !== flight) continue;
     entry.flight = undefined;
-    if (destination.trouble === undefined) addEntry(entry, true);
-    else deferEntry(state, entry, destination.trouble, nowMs);
+    entry.returns += 1;
+    const trouble = destination.trouble ?? (entry.returns < MAX_RETURNS ? undefined : NEVER_TRIED);
+    if (trouble === undefined) addEntry(entry, true);
+    else deferEntry(state, entry, trouble, nowMs);
   }
   const { transportRateDelayMs, destinationRateDelayMs } = transport.settings;
   if (transportRateDelayMs > 0) setTimer(state, transport, nowMs + transportRateDelayMs);
