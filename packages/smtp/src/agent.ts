@@ -6,12 +6,14 @@
  * come back untried, so that they are not charged for it. It rejects only when `content` or `record` does.
  */
 import type { Config } from '@mailfleet/config';
-import { createTlsClient, globalLevel } from '@mailfleet/tls';
+import { parseNexthop } from '@mailfleet/routing';
+import { createTlsClient, globalLevel, openTlsPolicies } from '@mailfleet/tls';
 import { Attempt, type Remark, type Surroundings } from './attempt.ts';
 import type { Batch, DeliveryRequest, Protocol, RequestResult } from './delivery.ts';
 import { type Element, HostLoop } from './host-loop.ts';
 import type { FindHosts } from './hosts.ts';
 import { ContentPrefetch, type FetchContent, RepeatableContent } from './prefetch.ts';
+import { openServerMaps } from './server-maps.ts';
 import { agentSettings } from './settings.ts';
 import type { Content } from './transaction.ts';
 
@@ -56,6 +58,8 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     now: options.now ?? Date.now,
   };
   const tls = createTlsClient(config, protocol);
+  const policies = openTlsPolicies(config, protocol);
+  const maps = openServerMaps(config, protocol);
   if (tls.unavailable !== undefined && globalLevel(config, protocol) !== 'none') {
     const text = `TLS is unavailable: ${tls.unavailable}`;
     around.remark({ kind: 'remark', program: protocol, warning: true, text });
@@ -67,9 +71,10 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         throw new Error(`batch ${batch.id} is for transport ${batch.transport}, not ${options.transport}`);
       }
       const loop = new HostLoop({
-        config,
         around,
         tls,
+        policies,
+        maps,
         findHosts: options.findHosts,
         nexthop: batch.nexthop,
         elements: elementsOf(batch.nexthop, around),
@@ -151,19 +156,16 @@ const needsSmtputf8 = (request: DeliveryRequest, content: Content): boolean => {
 
 const elementsOf = (nexthop: string, { settings, remark }: Surroundings): Element[] => {
   const { protocol, fallbackRelays } = settings;
-  if (protocol === 'lmtp' && nexthop.startsWith('unix:')) {
+  const parsed = parseNexthop(nexthop, protocol);
+  if (parsed.kind === 'unix') {
     if (fallbackRelays.length > 0) {
       const text = `ignoring "lmtp_fallback_relay = ${fallbackRelays.join(' ')}" setting for non-TCP connections`;
       remark({ kind: 'remark', program: protocol, warning: true, text });
     }
-    return [{ kind: 'unix', path: nexthop.slice('unix:'.length) }];
+    return [parsed];
   }
-  const text = protocol === 'lmtp' && nexthop.startsWith('inet:') ? nexthop.slice('inet:'.length) : nexthop;
   return [
-    ...text
-      .split(/[\s,]+/)
-      .filter((part) => part !== '')
-      .map((destination): Element => ({ kind: 'tcp', destination, fallback: false })),
+    ...parsed.destinations.map((destination): Element => ({ kind: 'tcp', destination, fallback: false })),
     ...fallbackRelays.map((destination): Element => ({ kind: 'tcp', destination, fallback: true })),
   ];
 };

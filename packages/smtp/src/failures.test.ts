@@ -205,6 +205,63 @@ it('a PIX that hides its banner gets HELO', async () => {
   await server.dialogueDone();
 });
 
+describe('settings by address of the server', () => {
+  const hello = ['S: 220 x', 'C: EHLO*', 'S: 250-x', 'S: 250-PIPELINING', 'S: 250 DSN'];
+  const oneByOne = [...hello, 'C: MAIL*', 'S: 550 no', 'C: RSET', 'S: 250 ok', 'C: QUIT'];
+  const together = [
+    ...hello,
+    'C: MAIL*',
+    'C: RCPT*',
+    'C: DATA',
+    'S: 550 no',
+    'S: 503 x',
+    'S: 503 x',
+    'C: RSET',
+    'C: QUIT',
+  ];
+
+  it.each([
+    [
+      'the list',
+      { smtp_discard_ehlo_keywords: 'pipelining' },
+      oneByOne,
+      ['Q1: discarding EHLO keywords: PIPELINING'],
+    ],
+    [
+      'a map entry in place of the list',
+      {
+        smtp_discard_ehlo_keywords: 'pipelining',
+        smtp_discard_ehlo_keyword_address_maps: 'inline:{ 127.0.0.1=dsn }',
+      },
+      together,
+      ['Q1: discarding EHLO keywords: DSN'],
+    ],
+    [
+      'the list where the map has none, silently',
+      {
+        smtp_discard_ehlo_keywords: 'pipelining silent-discard',
+        smtp_discard_ehlo_keyword_address_maps: 'inline:{ 127.0.0.2=dsn }',
+      },
+      oneByOne,
+      [],
+    ],
+  ])('discards EHLO keywords by %s', async (_, config, script, remarks) => {
+    const { result, server } = await talk(script, { config });
+    expect(result.remarks).toEqual(remarks);
+    await server.dialogueDone();
+  });
+
+  it('sends nothing when the map cannot be asked', async () => {
+    const { result } = await talk(together, {
+      config: { smtp_discard_ehlo_keyword_address_maps: 'texthash:/nonexistent/map' },
+    });
+    expect(result.verdicts).toEqual(['deferred 4.3.0 local data error while talking to mx1.test[127.0.0.1]']);
+    expect(result.remarks[0]).toMatch(
+      /^Q1: warning: smtp_discard_ehlo_keyword_address_maps map lookup error for 127\.0\.0\.1/,
+    );
+  });
+});
+
 it('a message beyond the SIZE limit is not offered, and the connection closes without QUIT', async () => {
   const { result, server } = await talk(['S: 220 x', 'C: EHLO*', 'S: 250-x', 'S: 250 SIZE 100', 'eof'], {
     envelope: { sizeBytes: 101 },

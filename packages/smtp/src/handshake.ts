@@ -8,8 +8,9 @@
 import { requiresTls, type TlsClient, type TlsPolicy, verifyPeer } from '@mailfleet/tls';
 import type { Attempt, Failure, FailureScope, Surroundings } from './attempt.ts';
 import type { IoFailure } from './connection.ts';
-import { noFeatures, parseEhlo, parseGreeting } from './ehlo.ts';
+import { noFeatures, parseDiscard, parseEhlo, parseGreeting } from './ehlo.ts';
 import { type Reply, replyText } from './reply.ts';
+import type { ServerMaps } from './server-maps.ts';
 import type { Session } from './session.ts';
 
 export type HandshakeEnd =
@@ -34,6 +35,7 @@ export interface HandshakeContext {
   readonly best: boolean;
   readonly policy: TlsPolicy;
   readonly tls: TlsClient;
+  readonly maps: ServerMaps;
 }
 
 /** The text of an I/O failure. */
@@ -74,7 +76,8 @@ export const shakeHands = async (context: HandshakeContext): Promise<HandshakeEn
     return refused(context, greetingReply, soften);
   }
   const greeting = parseGreeting(greetingReply.text);
-  const pix = greeting.pix ? pixWorkarounds(context) : [];
+  const pix = greeting.pix ? await pixWorkarounds(context) : [];
+  if (!Array.isArray(pix)) return pix;
   session.delayDot = pix.includes('delay_dotcrlf');
   if (detectsLoops(context) && sameName(greeting.serverName, settings.myhostname)) {
     attempt.remark(`host ${session.relay} greeted me with my own hostname ${greeting.serverName}`, true);
@@ -134,7 +137,9 @@ const sayHello = async (context: HandshakeContext, esmtp: boolean): Promise<Hand
   attempt.step('ehlo', verb);
   if (verb === 'HELO') return ready;
 
-  const { discard } = settings;
+  const listed = await context.maps.discardKeywords(session.endpoint.address);
+  if ('error' in listed) return dataError(context, 'smtp_discard_ehlo_keyword_address_maps', listed.error);
+  const discard = listed.words === undefined ? settings.discard : parseDiscard(listed.words);
   const ehlo = parseEhlo(reply.text, discard);
   if (discard.note !== undefined) attempt.remark(discard.note);
   if (ehlo.badSize !== undefined) {
@@ -227,15 +232,31 @@ const refused = ({ session }: HandshakeContext, reply: Reply, soften: boolean): 
     reply,
   );
 
-const pixWorkarounds = ({ around, attempt, session }: HandshakeContext): readonly string[] => {
+const pixWorkarounds = async (context: HandshakeContext): Promise<string[] | HandshakeEnd> => {
+  const { around, attempt, session, maps } = context;
   const { pix } = around.settings;
-  const known = pix.workarounds.filter((name) => name === 'disable_esmtp' || name === 'delay_dotcrlf');
+  const listed = await maps.pixWorkarounds(session.endpoint.address);
+  if ('error' in listed) return dataError(context, 'smtp_pix_workaround_maps', listed.error);
+  const words = listed.words?.map((word) => word.toLowerCase()) ?? pix.workarounds;
+  const known = words.filter((name) => name === 'disable_esmtp' || name === 'delay_dotcrlf');
   const young = around.now() - attempt.request.envelope.arrivalMs < pix.thresholdMs;
   const names = known.filter((name) => name !== 'delay_dotcrlf' || !young);
   if (known.length > 0) {
     attempt.remark(`enabling PIX workarounds: ${names.join(', ')} for ${session.relay}`);
   }
   return names;
+};
+
+/** A table of ours cannot be asked: without its answer nothing may be sent. */
+const dataError = (
+  { around, attempt, session }: HandshakeContext,
+  name: string,
+  why: string,
+): HandshakeEnd => {
+  const lmtp = name.replace('smtp_', 'lmtp_').replace('_ehlo_', '_lhlo_');
+  const map = around.settings.protocol === 'lmtp' ? lmtp : name;
+  attempt.remark(`${map} map lookup error for ${session.endpoint.address}: ${why}`, true);
+  return siteFailure('4.3.0', `local data error while talking to ${session.name}`);
 };
 
 /** A server under our own name is a loop only where mail servers listen; another port may be a second instance. */

@@ -5,13 +5,13 @@
  * The order of events decides what a failure means: `finalServer` is set before each session, because a soft failure at
  * the last host is recorded where it would be passed on to the next at any other.
  */
-import type { Config } from '@mailfleet/config';
-import { requiresTls, type TlsClient, type TlsPolicy, tlsPolicy } from '@mailfleet/tls';
+import { requiresTls, type TlsClient, type TlsPolicies, type TlsPolicy } from '@mailfleet/tls';
 import type { Attempt, Failure, Surroundings } from './attempt.ts';
 import { connectTo } from './connect.ts';
 import { missingSmtputf8, shakeHands } from './handshake.ts';
 import type { FindHosts, Host, HostLookup } from './hosts.ts';
 import type { RepeatableContent } from './prefetch.ts';
+import type { ServerMaps } from './server-maps.ts';
 import { Session } from './session.ts';
 import { Transaction, type TransactionEnd } from './transaction.ts';
 
@@ -28,10 +28,11 @@ interface KeptSession {
 }
 
 export interface HostLoopOptions {
-  readonly config: Config;
   readonly around: Surroundings;
   readonly findHosts: FindHosts;
   readonly tls: TlsClient;
+  readonly policies: TlsPolicies;
+  readonly maps: ServerMaps;
   /** The batch's nexthop as written. */
   readonly nexthop: string;
   readonly elements: readonly Element[];
@@ -77,7 +78,7 @@ export class HostLoop {
         if (/^[45]\.4\.6$/.test(lookup.status)) finalNexthop = true;
       } else {
         finalNexthop ||= lookup.finalNexthop;
-        await this.#tryHosts(attempt, io, position, element, lookup.hosts, finalNexthop);
+        await this.#tryHosts(attempt, io, position, element, lookup, finalNexthop);
       }
       if (finalNexthop) break;
     }
@@ -113,11 +114,12 @@ export class HostLoop {
     io: RequestIo,
     position: number,
     element: Element,
-    found: readonly Host[],
+    lookup: Extract<HostLookup, { kind: 'found' }>,
     finalNexthop: boolean,
   ): Promise<void> {
     const { addressLimit, sessionLimit } = this.#options.around.settings;
-    let hosts = addressLimit > 0 ? found.slice(0, addressLimit) : found;
+    const best = lookup.bestPreference ?? Math.min(...lookup.hosts.map((host) => host.preference));
+    let hosts = addressLimit > 0 ? lookup.hosts.slice(0, addressLimit) : lookup.hosts;
     let sessions = 0;
     const spent = (): boolean => sessionLimit > 0 && sessions >= sessionLimit;
 
@@ -135,7 +137,7 @@ export class HostLoop {
       } else {
         hosts = others;
         if (end === 'retry-plaintext') {
-          await this.#visit(attempt, io, position, kept.host, plaintext, hosts, () => {
+          await this.#visit(attempt, io, position, kept.host, plaintext, best, () => {
             attempt.finalServer = finalNexthop && (hosts.length === 0 || spent());
           });
         }
@@ -144,11 +146,11 @@ export class HostLoop {
 
     for (const [index, host] of hosts.entries()) {
       if (attempt.recipients.length === 0 || spent()) return;
-      const policy = this.#policyFor(attempt, element, host);
+      const policy = await this.#policyFor(attempt, element, host);
       if (policy === undefined) continue;
       const isLast = index === hosts.length - 1;
       attempt.finalServer = finalNexthop && isLast;
-      const visit = await this.#visit(attempt, io, position, host, policy, found, () => {
+      const visit = await this.#visit(attempt, io, position, host, policy, best, () => {
         sessions++;
         attempt.finalServer = finalNexthop && (isLast || spent());
       });
@@ -186,10 +188,10 @@ export class HostLoop {
     element: number,
     host: Host,
     policy: TlsPolicy,
-    found: readonly Host[],
+    bestPreference: number,
     onSession: () => void,
   ): Promise<Visit> {
-    const { around, tls, nexthop } = this.#options;
+    const { around, tls, maps, nexthop } = this.#options;
     const { settings } = around;
     const connected = await connectTo(host, settings, (text) => this.#remark(text, true));
     if (connected.kind === 'failed') {
@@ -202,12 +204,12 @@ export class HostLoop {
     session.uses = 1;
     attempt.step('connected', session.relay);
     attempt.startSession(session.facts());
-    const best = found.every((other) => other.preference >= host.preference);
-    const end = await shakeHands({ around, attempt, session, nexthop, best, policy, tls });
+    const best = host.preference === bestPreference;
+    const end = await shakeHands({ around, attempt, session, nexthop, best, policy, tls, maps });
     if (end.kind === 'retry-plaintext') {
       session.connection.destroy();
       attempt.endSession();
-      return await this.#visit(attempt, io, element, host, plaintext, found, onSession);
+      return await this.#visit(attempt, io, element, host, plaintext, bestPreference, onSession);
     }
     if (end.kind === 'failed') {
       attempt.failAll(end.scope, end.failure);
@@ -221,7 +223,7 @@ export class HostLoop {
     const transaction = await this.#transact(attempt, io, session);
     await this.#settle(attempt, io, { session, host, element }, transaction);
     if (transaction.kind === 'retry-plaintext') {
-      return await this.#visit(attempt, io, element, host, plaintext, found, () => undefined);
+      return await this.#visit(attempt, io, element, host, plaintext, bestPreference, () => undefined);
     }
     return 'session';
   }
@@ -264,11 +266,11 @@ export class HostLoop {
   }
 
   /** The policy for a host; undefined: this host must be left out. */
-  #policyFor(attempt: Attempt, element: Element, host: Host): TlsPolicy | undefined {
-    const { config, around } = this.#options;
-    const { protocol, tlsWrapperMode, myhostname } = around.settings;
-    const destination = element.kind === 'unix' ? myhostname : element.destination;
-    const policy = tlsPolicy(config, protocol, destination, host.host);
+  async #policyFor(attempt: Attempt, element: Element, host: Host): Promise<TlsPolicy | undefined> {
+    const { policies, around } = this.#options;
+    const { protocol, tlsWrapperMode } = around.settings;
+    const destination = element.kind === 'unix' ? element.path : element.destination;
+    const policy = await policies.policyFor(destination, host.host);
     if (policy.warning !== undefined) attempt.remark(policy.warning, true);
     if (policy.kind === 'invalid') {
       this.#last = policy;

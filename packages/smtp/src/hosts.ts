@@ -13,6 +13,8 @@ export type HostLookup =
   | {
       readonly kind: 'found';
       readonly hosts: readonly Host[];
+      /** Lowest preference of all records; absent: of these hosts. */
+      readonly bestPreference?: number;
       /** The local host is an MX for the destination: nothing after it may be tried. */
       readonly finalNexthop: boolean;
     }

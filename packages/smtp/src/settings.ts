@@ -23,7 +23,7 @@ export interface Timeouts {
   readonly quit: number;
 }
 
-export interface PixSettings {
+interface PixSettings {
   readonly workarounds: readonly string[];
   readonly delayMs: number;
   readonly thresholdMs: number;

@@ -3,3 +3,4 @@ export { createTlsClient, type HandshakeOptions, type TlsClient } from './handsh
 export { globalLevel, parseLevel, requiresMatch, requiresTls, type TlsLevel } from './level.ts';
 export { type PeerVerdict, verifyPeer } from './peer.ts';
 export { type InvalidPolicy, type TlsPolicy, tlsPolicy } from './policy.ts';
+export { openTlsPolicies, type TlsPolicies } from './policy-table.ts';

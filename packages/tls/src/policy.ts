@@ -22,6 +22,17 @@ export interface TlsPolicy {
   readonly warning?: string;
 }
 
+/** What a table says of a destination; what it leaves out comes from main.cf. */
+export interface PolicyEntry {
+  readonly level: TlsLevel;
+  readonly match?: readonly string[];
+  readonly protocols?: readonly string[];
+  readonly ciphers?: TlsPolicy['ciphers'];
+  /** Replaces all exclusions of main.cf. */
+  readonly exclude?: readonly string[];
+  readonly serverName?: string;
+}
+
 export interface InvalidPolicy {
   readonly kind: 'invalid';
   readonly status: string;
@@ -59,16 +70,16 @@ const expandMatch = (words: readonly string[], destination: string, host: string
 /**
  * @param destination as routed, brackets and port included
  * @param host the server's name after MX lookup
- * @param base the level before DANE is considered; absent: that of main.cf
+ * @param entry what a policy table says; absent: main.cf alone decides
  */
 export const tlsPolicy = (
   config: Config,
   protocol: 'smtp' | 'lmtp',
   destination: string,
   host: string,
-  base: TlsLevel = globalLevel(config, protocol),
+  entry: PolicyEntry = { level: globalLevel(config, protocol) },
 ): TlsPolicy | InvalidPolicy => {
-  let level = base;
+  let { level } = entry;
   let warning: string | undefined;
   if (level === 'dane-only') {
     return {
@@ -84,13 +95,17 @@ export const tlsPolicy = (
   }
   const mandatory = requiresTls(level);
   const wantedMatch =
-    level === 'secure'
-      ? config.getFor(protocol, 'smtp_tls_secure_cert_match')
-      : level === 'verify'
-        ? config.getFor(protocol, 'smtp_tls_verify_cert_match')
-        : [];
+    entry.match !== undefined
+      ? entry.match
+      : level === 'secure'
+        ? config.getFor(protocol, 'smtp_tls_secure_cert_match')
+        : level === 'verify'
+          ? config.getFor(protocol, 'smtp_tls_verify_cert_match')
+          : [];
   const digests =
-    level === 'fingerprint' ? config.getFor(protocol, 'smtp_tls_fingerprint_cert_match') : undefined;
+    level === 'fingerprint'
+      ? (entry.match ?? config.getFor(protocol, 'smtp_tls_fingerprint_cert_match'))
+      : undefined;
   if (digests?.length === 0) {
     return {
       kind: 'invalid',
@@ -99,16 +114,21 @@ export const tlsPolicy = (
       warning: `TLS policy lookup for ${destination}/${host}: level fingerprint without a digest to match; set smtp_tls_fingerprint_cert_match`,
     };
   }
-  const name = config.getFor(protocol, 'smtp_tls_servername');
+  const name = entry.serverName ?? config.getFor(protocol, 'smtp_tls_servername');
   return {
     kind: 'policy',
     level,
     match: digests ?? expandMatch(wantedMatch, destination, host),
-    protocols: config.getFor(protocol, mandatory ? 'smtp_tls_mandatory_protocols' : 'smtp_tls_protocols'),
-    ciphers: config.getFor(protocol, mandatory ? 'smtp_tls_mandatory_ciphers' : 'smtp_tls_ciphers'),
+    protocols:
+      entry.protocols ??
+      config.getFor(protocol, mandatory ? 'smtp_tls_mandatory_protocols' : 'smtp_tls_protocols'),
+    ciphers:
+      entry.ciphers ?? config.getFor(protocol, mandatory ? 'smtp_tls_mandatory_ciphers' : 'smtp_tls_ciphers'),
     excludeCiphers: [
-      ...config.getFor(protocol, 'smtp_tls_exclude_ciphers'),
-      ...(mandatory ? config.getFor(protocol, 'smtp_tls_mandatory_exclude_ciphers') : []),
+      ...(entry.exclude ?? [
+        ...config.getFor(protocol, 'smtp_tls_exclude_ciphers'),
+        ...(mandatory ? config.getFor(protocol, 'smtp_tls_mandatory_exclude_ciphers') : []),
+      ]),
       ...(level === 'encrypt' ? ['eNULL'] : requiresMatch(level) ? ['aNULL'] : []),
     ],
     serverName: expandMatch([name], destination, host)[0] ?? '',

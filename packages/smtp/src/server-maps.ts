@@ -1,0 +1,33 @@
+/**
+ * Settings that depend on the server's address: which EHLO keywords to overlook (`smtp_discard_ehlo_keyword_address_maps`)
+ * and which PIX workarounds to use (`smtp_pix_workaround_maps`). A found entry replaces the list of main.cf.
+ */
+import { type Config, splitList } from '@mailfleet/config';
+import { openMaps, type Table } from '@mailfleet/lookup';
+import type { Protocol } from './delivery.ts';
+
+/** Words for an address; undefined: no entry; an error is a failed lookup. */
+export type MapAnswer = { readonly words: readonly string[] | undefined } | { readonly error: string };
+
+export interface ServerMaps {
+  discardKeywords(address: string): Promise<MapAnswer>;
+  pixWorkarounds(address: string): Promise<MapAnswer>;
+}
+
+export const openServerMaps = (config: Config, protocol: Protocol): ServerMaps => {
+  const open = (specs: readonly string[]): Table | undefined =>
+    specs.length === 0 ? undefined : openMaps(specs);
+  const discard = open(config.getFor(protocol, 'smtp_discard_ehlo_keyword_address_maps'));
+  const pix = open(config.getFor(protocol, 'smtp_pix_workaround_maps'));
+  return {
+    discardKeywords: (address) => ask(discard, address),
+    pixWorkarounds: (address) => ask(pix, address),
+  };
+};
+
+const ask = async (table: Table | undefined, address: string): Promise<MapAnswer> => {
+  if (table === undefined) return { words: undefined };
+  const result = await table.lookup(address);
+  if (result.kind === 'error') return { error: result.reason };
+  return { words: result.kind === 'found' ? splitList(result.value) : undefined };
+};
