@@ -15,6 +15,7 @@ import {
 import type { Content, RoutedRecipient } from '@mailfleet/queue';
 import type { Envelope } from '@mailfleet/smtp';
 import { contextFrom, traceparentOf, withSpan } from '@mailfleet/telemetry';
+import { SpanKind } from '@opentelemetry/api';
 import type { Address } from './address.ts';
 import { HeaderEnvelope } from './header-envelope.ts';
 import { type Intake, withinDeadline } from './intake.ts';
@@ -48,7 +49,7 @@ export async function enqueue(intake: Intake, submission: Submission): Promise<E
   if (!checked.ok) return checked;
   const { traceparent } = submission;
   const parent = traceparent === undefined ? {} : { parent: contextFrom(traceparent) };
-  return withSpan('accept', parent, async (span, context) => {
+  return withSpan('accept', { kind: SpanKind.SERVER, ...parent }, async (span, context) => {
     try {
       const result = await store(intake, submission, checked.envelope, traceparentOf(context));
       span.setAttributes(

@@ -54,10 +54,10 @@ export class HeaderEnvelope {
 
 /** The addresses of a header value or of a list that a person wrote, in external form. */
 export function mailboxes(value: string): string[] {
-  return (
-    addressparser(value, { flatten: true })
-      .map(({ address }) => address)
-      .filter((address) => address !== '')
-    // The parser takes quotes off. They go back where there were any, but what nobody quoted (`a@@b`) stays wrong.
-    .map((address) => (value.includes('"@') && !address.startsWith('"') ? quoteAddress(address) : address));
+  // The parser takes quotes off. They go back where there were any, but what nobody quoted (`a@@b`) stays wrong.
+  const quotes = value.includes('"@');
+  return addressparser(value, { flatten: true })
+    .map(({ address }) => address)
+    .filter((address) => address !== '')
+    .map((address) => (quotes && !address.startsWith('"') ? quoteAddress(address) : address));
 }

@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import type { Intake } from './intake.ts';
 import { digest } from './password.ts';
 
-export type Access =
+type Access =
   /** `caller` keeps one caller's idempotency keys apart from another's. */
   | { readonly ok: true; readonly caller: string }
   | {

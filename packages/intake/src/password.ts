@@ -8,7 +8,7 @@ import type { SMTPServerOptions } from 'smtp-server';
 import type { Intake } from './intake.ts';
 
 /** Whether two secrets are equal; takes the same time wherever they differ. */
-export function secretsEqual(a: string, b: string): boolean {
+function secretsEqual(a: string, b: string): boolean {
   return timingSafeEqual(digest(a), digest(b));
 }
 

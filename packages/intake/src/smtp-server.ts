@@ -12,7 +12,6 @@ import { matchNetworks } from '@mailfleet/lookup';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import type { SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js';
 import type { Intake } from './intake.ts';
-import { type ListenAddress, listen } from './listen.ts';
 import { passwordCheck } from './password.ts';
 import { IntakeConnection } from './smtp-connection.ts';
 
@@ -133,11 +132,6 @@ export async function createSmtpServer(
     telemetry.log.info({ err: error }, `SMTP session lost: ${error.message}`),
   );
   return server;
-}
-
-/** Listens at every address; resolves with the port of the first, 0 for a UNIX-domain socket. */
-export async function listenSmtp(server: IntakeSmtpServer, address: ListenAddress): Promise<number> {
-  return listen(server.server, address);
 }
 
 function countFrom(server: IntakeSmtpServer, address: string): number {
