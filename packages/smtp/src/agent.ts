@@ -104,6 +104,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         }
       } finally {
         await loop.close();
+        await contents.dispose();
         await records.settle();
       }
       return { returned };

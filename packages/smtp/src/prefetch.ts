@@ -37,6 +37,15 @@ export class ContentPrefetch {
     return fetched;
   }
 
+  /** Closes streams that were fetched and not taken. */
+  async dispose(): Promise<void> {
+    const left = [...this.#ahead.values()];
+    this.#ahead.clear();
+    for (const content of await Promise.allSettled(left)) {
+      if (content.status === 'fulfilled' && content.value instanceof Readable) content.value.destroy();
+    }
+  }
+
   #fetchAhead(position: number): void {
     while (this.#next < this.#requests.length && this.#next < position + AHEAD_REQUESTS) {
       const request = this.#requests[this.#next];

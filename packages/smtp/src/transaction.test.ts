@@ -1,4 +1,5 @@
 /** The dialogues of the sender/receiver engine, byte order included: what is sent together, and what waits for what. */
+import { type AddressInfo, createServer } from 'node:net';
 import { type SmtpServer, startSmtpServer } from '@mailfleet/test-kit';
 import { afterEach, expect, it } from 'vitest';
 import { deliver, type TestDelivery, type TestResult } from './test-agent.ts';
@@ -459,4 +460,51 @@ it('reports relay, reply and count of use', async () => {
     'dot',
   ]);
   expect(server.connections.total).toBe(1);
+});
+
+it('never has more than 4096 bytes of commands unanswered', async () => {
+  const chunks: number[] = [];
+  // Collects what arrives until the client falls silent, then answers all of it.
+  const server = createServer((socket) => {
+    let input = '';
+    let content = false;
+    let timer: NodeJS.Timeout | undefined;
+    const answer = (): void => {
+      if (content) {
+        if (!input.endsWith('\r\n.\r\nQUIT\r\n')) return;
+        socket.end('250 taken\r\n221 bye\r\n');
+        return;
+      }
+      chunks.push(input.length);
+      const commands = input.split('\r\n').slice(0, -1);
+      content = commands.at(-1) === 'DATA';
+      const replies = commands.map((command) => {
+        if (command.startsWith('EHLO')) return '250-x\r\n250 PIPELINING\r\n';
+        return command === 'DATA' ? '354 go\r\n' : '250 ok\r\n';
+      });
+      input = '';
+      socket.write(replies.join(''));
+    };
+    socket.on('error', () => undefined).write('220 x\r\n');
+    socket.on('data', (chunk) => {
+      input += chunk.toString('latin1');
+      clearTimeout(timer);
+      timer = setTimeout(answer, 15);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const addresses = Array.from({ length: 300 }, (_, index) => `recipient${index}@example.com`);
+  const { outcomes } = await deliver({
+    servers: [{ host: '127.0.0.1', port }],
+    requests: [addresses],
+    config: { smtp_data_done_timeout: '3s' },
+  });
+  server.close();
+  expect(outcomes.filter((outcome) => outcome.kind === 'delivered')).toHaveLength(300);
+  const [, ...transaction] = chunks;
+  expect(Math.max(...transaction)).toBeLessThanOrEqual(4096);
+  // All but the last are as full as the next command allows.
+  expect(Math.min(...transaction.slice(0, -1))).toBeGreaterThan(4096 - 45);
+  expect(transaction.length).toBe(3);
 });
