@@ -35,6 +35,7 @@ describe.skipIf(!(await engineAvailable()))('the fleet in containers', () => {
     await start(
       new GenericContainer('redis:7-bookworm')
         .withNetworkAliases('redis')
+        .withExposedPorts(6379)
         .withCommand([
           'redis-server',
           ...['--bind', '0.0.0.0', '--protected-mode', 'no', '--dir', '/data'],
