@@ -6,7 +6,15 @@ import type { ActiveMessage, RoutedRecipient } from '@mailfleet/queue';
 import type { Batch, Outcome } from '@mailfleet/smtp';
 import { queueNameOf, sortRecipients } from './grouping.ts';
 import { deferral, type LocalOutcome, localOutcome, outcomesOf } from './local.ts';
-import { type Destination, type Entry, type Flight, Job, Message, Peer, type Transport } from './model.ts';
+import {
+  type Destination,
+  type Entry,
+  type Flight,
+  Job,
+  Message,
+  type Peer,
+  type Transport,
+} from './model.ts';
 import { endPass } from './pass.ts';
 import { revive } from './reviving.ts';
 import { destinationOf, type State, transportOf } from './state.ts';
@@ -150,12 +158,7 @@ function peerOf(message: Message, destination: Destination): Peer {
     job = new Job(message, transport, transport.lastPosition);
     message.jobs.push(job);
   }
-  let peer = job.peers.get(destination);
-  if (peer === undefined) {
-    peer = new Peer(job, destination);
-    job.peers.set(destination, peer);
-  }
-  return peer;
+  return job.peerFor(destination);
 }
 
 /** What an outcome means for the end of its message's pass. */

@@ -92,12 +92,14 @@ export class Peer implements Linked<Peer>, HeapItem {
   }
 }
 
+const MOST_WITHOUT_INDEX = 8;
+
 /** A message's work for one transport. */
 export class Job implements Linked<Job>, HeapItem {
   readonly message: Message;
   readonly transport: Transport;
   readonly queuedMs: number;
-  readonly peers = new Map<Destination, Peer>();
+  readonly peers: Peer[] = [];
   /** Peers with something to hand out, in turn; may hold some that no longer have. */
   readonly ready = new Chain<Peer>();
   /** Place in scheduler order; only preemption changes it. */
@@ -111,17 +113,37 @@ export class Job implements Linked<Job>, HeapItem {
   /** Preemption stack; level -1 is outside the list of jobs. */
   level = -1;
   parent: Job | undefined;
-  readonly children = new Set<Job>();
+  children: Set<Job> | undefined;
   previous: Job | undefined;
   next: Job | undefined;
   linked = false;
   heapIndex = -1;
+  #peerOf: Map<Destination, Peer> | undefined;
 
   constructor(message: Message, transport: Transport, position: number) {
     this.message = message;
     this.transport = transport;
     this.queuedMs = message.active.activatedMs;
     this.position = position;
+  }
+
+  peerFor(destination: Destination): Peer {
+    // Nearly every message has one or a few; a map for each of them would be most of its cost.
+    let peer =
+      this.peers.length <= MOST_WITHOUT_INDEX
+        ? this.peers.find((one) => one.destination === destination)
+        : this.#index().get(destination);
+    if (peer === undefined) {
+      peer = new Peer(this, destination);
+      this.peers.push(peer);
+      this.#peerOf?.set(destination, peer);
+    }
+    return peer;
+  }
+
+  #index(): Map<Destination, Peer> {
+    this.#peerOf ??= new Map(this.peers.map((peer) => [peer.destination, peer]));
+    return this.#peerOf;
   }
 }
 

@@ -26,13 +26,13 @@ export function leaveStack(job: Job): void {
     if (parent.level >= 0 && job.level === parent.level + 1) {
       parent.available -= job.used * parent.transport.settings.preemption.slotCost;
     }
-    parent.children.delete(job);
+    parent.children?.delete(job);
   }
-  for (const child of job.children) {
+  for (const child of job.children ?? []) {
     child.parent = parent;
-    parent?.children.add(child);
+    if (parent !== undefined) adopt(parent, child);
   }
-  job.children.clear();
+  job.children = undefined;
   job.parent = undefined;
   job.level = 0;
 }
@@ -55,9 +55,9 @@ function bestCandidate(transport: Transport, current: Job, slotCost: number, now
     // Jobs of level 0 stand in order of time: no later one has waited longer, and none is smaller than one entry.
     if (job.level === 0 && waited <= bestScore) break;
     const need = needOf(job);
-    if (job.children.size > 0 || need <= 0 || need > maxSlots) continue;
+    if ((job.children?.size ?? 0) > 0 || need <= 0 || need > maxSlots) continue;
     const score = waited / job.read;
-    if (score > bestScore && [...job.peers.values()].some(isUsable)) {
+    if (score > bestScore && job.peers.some(isUsable)) {
       best = job;
       bestScore = score;
     }
@@ -78,15 +78,20 @@ function preempt(transport: Transport, current: Job, job: Job): void {
   if (job.position <= lower || job.position >= current.position) renumber(transport);
   // Its place changed: so did that of its peers at their destinations.
   transport.candidates.update(job);
-  for (const peer of job.peers.values()) {
+  for (const peer of job.peers) {
     peer.destination.peers.update(peer);
     if (isUsable(peer) && !peer.linked) job.ready.append(peer);
   }
   job.parent = current;
-  current.children.add(job);
+  adopt(current, job);
   job.level = current.level + 1;
   job.used = -need;
   if (job.heapIndex < 0) transport.candidates.add(job);
+}
+
+function adopt(parent: Job, child: Job): void {
+  parent.children ??= new Set();
+  parent.children.add(child);
 }
 
 function isUsable(peer: Peer): boolean {
