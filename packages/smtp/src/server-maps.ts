@@ -7,7 +7,7 @@ import { openMaps, type Table } from '@mailfleet/lookup';
 import type { Protocol } from './delivery.ts';
 
 /** Words for an address; undefined: no entry; an error is a failed lookup. */
-export type MapAnswer = { readonly words: readonly string[] | undefined } | { readonly error: string };
+type MapAnswer = { readonly words: readonly string[] | undefined } | { readonly error: string };
 
 export interface ServerMaps {
   discardKeywords(address: string): Promise<MapAnswer>;
