@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '@mailfleet/test-kit';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { findServer } from './embedded/find-server.ts';
@@ -125,15 +125,10 @@ test('many messages over all shards are listed once each', async () => {
   expect(new Set(page.messages.map(({ envelope }) => envelope.queueId)).size).toBe(100);
 });
 
-/** A free port whose bus port, 10000 above, is free too. */
+/** A free port whose bus port, 10000 above, exists. */
 async function clusterPort(): Promise<number> {
   for (;;) {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const address = server.address();
-    const port = address !== null && typeof address === 'object' ? address.port : 0;
-    server.close();
-    await once(server, 'close');
+    const port = await freePort();
     if (port < 55_535 && !nodes.some((node) => node.port === port)) return port;
   }
 }

@@ -16,10 +16,10 @@ import {
 
 const PAGE = 100;
 
-export type BatchQueue = Queue<Batch, unknown, string>;
+type BatchQueue = Queue<Batch, unknown, string>;
 
 /** A job that this process holds; `lost` aborts when its lock is gone. */
-export interface HeldBatch {
+interface HeldBatch {
   readonly batch: Batch;
   readonly token: string;
   readonly handedOutBefore: number;

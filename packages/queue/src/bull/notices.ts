@@ -20,7 +20,7 @@ const TRIES_WITHOUT_LIMIT = 1_000_000_000;
 /** Notices of one shard built at once by a process: each may hold a returned content. */
 const CONCURRENCY = 8;
 
-export type NoticeQueue = Queue<NoticeRequest, unknown, string>;
+type NoticeQueue = Queue<NoticeRequest, unknown, string>;
 
 export interface Notices {
   queue(shard: number): NoticeQueue;

@@ -5,16 +5,28 @@
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isExecutable, type ServerProgram } from './find-server.ts';
-import { runProgram } from './run-program.ts';
+import { type ProgramResult, runProgram } from './run-program.ts';
 
 const LIMIT_MS = 120_000;
 /** In Debian redis-server is a link to a program in redis-tools, so both are wanted even if one is installed. */
 const WANTED = ['redis-server', 'redis-tools'];
 
+/** Without a network, say so soon. */
+const IMPATIENT = [
+  '-o',
+  'Acquire::Retries=0',
+  '-o',
+  'Acquire::http::Timeout=10',
+  '-o',
+  'Acquire::https::Timeout=10',
+];
+
+type Run = (command: string, args: readonly string[]) => Promise<ProgramResult>;
+
 export async function distributionServer(
   cache: string,
   env: Readonly<Record<string, string | undefined>>,
-  isInstalled: (name: string) => Promise<boolean> = (name) => dpkgHas(name, cache, env),
+  installed: (run: Run) => Promise<ReadonlySet<string>> = installedPackages,
 ): Promise<ServerProgram | undefined> {
   const root = join(cache, 'redis-server');
   const there = await unpackedServer(root);
@@ -24,12 +36,16 @@ export async function distributionServer(
   await mkdir(join(work, 'lists', 'partial'), { recursive: true });
   await mkdir(join(work, 'root'));
   try {
-    const run = (command: string, args: readonly string[]) =>
-      runProgram(command, args, { timeoutMs: LIMIT_MS, directory: work, env });
+    const run: Run = (command, args) =>
+      runProgram(command, command === 'apt-get' ? [...IMPATIENT, ...args] : args, {
+        timeoutMs: LIMIT_MS,
+        directory: work,
+        env,
+      });
     // The machine's own package lists first; without any (slim images), lists of our own.
     for (const lists of [[], ownLists(work)]) {
       if (lists.length > 0 && !(await run('apt-get', [...lists, '--quiet', 'update'])).ok) continue;
-      const names = await packagesToFetch(run, lists, isInstalled);
+      const names = await packagesToFetch(run, lists, await installed(run));
       if (names.length === 0 || !(await run('apt-get', [...lists, 'download', ...names])).ok) continue;
       const archives = (await readdir(work)).filter((name) => name.endsWith('.deb'));
       for (const archive of archives) await run('dpkg-deb', ['-x', archive, 'root']);
@@ -55,9 +71,9 @@ function ownLists(work: string): string[] {
 }
 
 async function packagesToFetch(
-  run: (command: string, args: readonly string[]) => Promise<{ ok: boolean; output: string }>,
+  run: Run,
   lists: readonly string[],
-  isInstalled: (name: string) => Promise<boolean>,
+  installed: ReadonlySet<string>,
 ): Promise<string[]> {
   const { ok, output } = await run('apt-cache', [
     ...lists,
@@ -75,22 +91,13 @@ async function packagesToFetch(
   // Lines at the margin are packages, `<…>` are virtual ones. Of the others only libraries matter to a program that is
   // merely run, and the C library is the one in use.
   const names = output.split('\n').filter((line) => /^lib[a-z0-9]/.test(line) && !/^libc6(:|$)/.test(line));
-  const missing: string[] = [];
-  for (const name of names) if (!(await isInstalled(name))) missing.push(name);
-  return [...WANTED, ...missing];
+  return [...WANTED, ...names.filter((name) => !installed.has(name))];
 }
 
-async function dpkgHas(
-  name: string,
-  directory: string,
-  env: Readonly<Record<string, string | undefined>>,
-): Promise<boolean> {
-  const { ok, output } = await runProgram('dpkg-query', ['-W', '-f', '$' + '{db:Status-Status}', name], {
-    timeoutMs: LIMIT_MS,
-    directory,
-    env,
-  });
-  return ok && output.startsWith('installed');
+async function installedPackages(run: Run): Promise<ReadonlySet<string>> {
+  const { output } = await run('dpkg-query', ['-W', '-f', '$' + '{Package}\t$' + '{db:Status-Status}\n']);
+  const lines = output.split('\n').map((line) => line.split('\t'));
+  return new Set(lines.filter(([, status]) => status === 'installed').map(([name = '']) => name));
 }
 
 async function unpackedServer(root: string): Promise<ServerProgram | undefined> {

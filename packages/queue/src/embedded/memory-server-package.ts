@@ -3,8 +3,8 @@
  * needs no network. It runs in a process of its own: a build that takes too long can then be ended as a whole.
  */
 import { mkdir } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { isExecutable, type ServerProgram } from './find-server.ts';
 import { runProgram } from './run-program.ts';
 
@@ -24,7 +24,7 @@ export async function builtServer(
 ): Promise<ServerProgram | undefined> {
   const directory = join(cache, 'redis-memory-server');
   await mkdir(directory, { recursive: true });
-  const library = createRequire(import.meta.url).resolve('redis-memory-server');
+  const library = fileURLToPath(import.meta.resolve('redis-memory-server'));
   const { ok, output } = await runProgram(process.execPath, ['-e', BUILD, library, directory], {
     timeoutMs: LIMIT_MS,
     directory,
