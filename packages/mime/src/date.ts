@@ -24,6 +24,15 @@ const two = (value: number): string => String(value).padStart(2, '0');
 
 const zoneFormat = new Intl.DateTimeFormat('en-US', { timeZoneName: 'short' });
 
+/** Names by offset from UTC: asking for one costs more than the rest of a date. */
+const zoneNames = new Map<number, string>();
+
 function zoneName(date: Date): string {
-  return zoneFormat.formatToParts(date).find((part) => part.type === 'timeZoneName')?.value ?? 'UTC';
+  const offset = date.getTimezoneOffset();
+  let name = zoneNames.get(offset);
+  if (name === undefined) {
+    name = zoneFormat.formatToParts(date).find((part) => part.type === 'timeZoneName')?.value ?? 'UTC';
+    zoneNames.set(offset, name);
+  }
+  return name;
 }
