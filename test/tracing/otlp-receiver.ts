@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { waitFor } from '@mailfleet/test-kit';
 
-interface ReceivedSpan {
+export interface ReceivedSpan {
   /** service.name of the process that made it. */
   readonly service: string;
   readonly name: string;
@@ -27,6 +27,8 @@ export interface OtlpReceiver {
   /** OTEL_* variables that make a process send its spans here, soon after they end. */
   readonly env: Readonly<Record<string, string>>;
   readonly spans: readonly ReceivedSpan[];
+  /** All that was sent, as sent: for what must not be in it. */
+  readonly bodies: readonly unknown[];
   /** Resolves with all spans once `enough` of them holds. */
   waitForSpans(
     enough: (spans: readonly ReceivedSpan[]) => boolean,
@@ -38,9 +40,11 @@ export interface OtlpReceiver {
 
 export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   const spans: ReceivedSpan[] = [];
+  const bodies: unknown[] = [];
   const server = createServer((request, response) => {
     json(request).then(
       (body) => {
+        bodies.push(body);
         spans.push(...spansOf(body as TracesData));
         response.setHeader('content-type', 'application/json').end('{}');
       },
@@ -62,6 +66,7 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
       OTEL_BSP_SCHEDULE_DELAY: '50',
     },
     spans,
+    bodies,
     async waitForSpans(enough, timeoutMs = 10_000) {
       await waitFor(() => enough(spans), timeoutMs, 'the spans that the test waits for');
       return spans;

@@ -54,8 +54,8 @@ export async function enqueue(intake: Intake, submission: Submission): Promise<E
       const result = await store(intake, submission, checked.envelope, traceparentOf(context));
       span.setAttributes(
         result.ok
-          ? { 'mail.queue_id': result.queueId, 'mail.recipients': result.recipients.length }
-          : { 'mail.refused': result.error },
+          ? { 'mailfleet.queue_id': result.queueId, 'mailfleet.recipients': result.recipients.length }
+          : { 'mailfleet.refused': result.error },
       );
       return result;
     } catch (error) {

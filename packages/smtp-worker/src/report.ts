@@ -1,7 +1,7 @@
 /** What one request's result tells the outside: an event for each recipient, and one span in the message's trace. */
 import type { Batch, DeliveryRequest, Outcome, RequestResult } from '@mailfleet/smtp';
 import { contextFrom, linksTo, type MailEvent, traceparentOf, tracer } from '@mailfleet/telemetry';
-import { type Attributes, context, SpanKind, SpanStatusCode } from '@opentelemetry/api';
+import { type Attributes, context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 
 /** The delivery record of one recipient. `protocol` names the program in the log: smtp or lmtp. */
 export function outcomeEvent(batch: Batch, request: DeliveryRequest, outcome: Outcome): MailEvent {
@@ -24,8 +24,8 @@ export function outcomeEvent(batch: Batch, request: DeliveryRequest, outcome: Ou
 
 /**
  * Makes the span `deliver <transport>` after the fact, from the times in the result: nothing has to be carried through
- * the delivery, and with tracing off this costs one call. It is a child of the message's span, linked to the batch's
- * and to the job's.
+ * the delivery, and with tracing off this costs one call. A batch of one message has its job in the message's own trace:
+ * then it is a child of the job's span. Otherwise it is a child of the message's, linked to the batch's and to the job's.
  */
 export function traceDelivery(batch: Batch, request: DeliveryRequest, result: RequestResult): void {
   const { outcomes, steps } = result;
@@ -33,14 +33,16 @@ export function traceDelivery(batch: Batch, request: DeliveryRequest, result: Re
     ...steps.map(({ atMs }) => atMs),
     ...outcomes.map(({ times }) => times.handedOffMs),
   );
-  const { traceparent } = request.envelope;
+  const message = contextFrom(request.envelope.traceparent);
+  const job = context.active();
+  const own = trace.getSpanContext(message)?.traceId === trace.getSpanContext(job)?.traceId;
   const span = tracer().startSpan(
     `deliver ${batch.transport}`,
     { kind: SpanKind.CLIENT, startTime: startMs },
-    contextFrom(traceparent),
+    own ? job : message,
   );
   if (!span.isRecording()) return;
-  span.addLinks(linksTo(batch.traceparent, traceparentOf(context.active())));
+  if (!own) span.addLinks(linksTo(batch.traceparent, traceparentOf(job)));
   span.setAttributes({
     'mailfleet.queue_id': result.queueId,
     'mailfleet.batch_id': batch.id,

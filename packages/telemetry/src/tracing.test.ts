@@ -53,9 +53,13 @@ test('with an OTLP endpoint, spans arrive with their parent, links and the servi
   await once(collector.listen(0, '127.0.0.1'), 'listening');
   const { port } = collector.address() as AddressInfo;
   await inProcess(
-    { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' },
+    {
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+      OTEL_NODE_RESOURCE_DETECTORS: 'all',
+    },
     `const sdk = await tracing.startTracing('mailfleet-test');
-     const options = { parent: tracing.contextFrom('${PARENT}'), links: tracing.linksTo('${PARENT}'), attributes: { 'mail.queue_id': '4QxZ1' } };
+     const options = { parent: tracing.contextFrom('${PARENT}'), links: tracing.linksTo('${PARENT}'), attributes: { 'mailfleet.queue_id': '4QxZ1' } };
      await tracing.withSpan('deliver smtp', options, async () => {
        await new Promise(setImmediate);
        await tracing.withSpan('inner', {}, () => { throw new Error('no'); }).catch(() => {});
@@ -68,13 +72,17 @@ test('with an OTLP endpoint, spans arrive with their parent, links and the servi
     key: 'service.name',
     value: { stringValue: 'mailfleet-test' },
   });
+  const keys = resource.attributes.map(({ key }: { key: string }) => key);
+  expect(keys).toEqual(expect.arrayContaining(['host.name', 'process.pid']));
+  // The command line may hold a password.
+  expect(keys.filter((key: string) => key.includes('command'))).toEqual([]);
   const [inner, outer] = scopeSpans[0].spans;
   expect(outer).toMatchObject({
     name: 'deliver smtp',
     traceId: '0af7651916cd43dd8448eb211c80319c',
     parentSpanId: 'b7ad6b7169203331',
     links: [{ spanId: 'b7ad6b7169203331' }],
-    attributes: [{ key: 'mail.queue_id', value: { stringValue: '4QxZ1' } }],
+    attributes: [{ key: 'mailfleet.queue_id', value: { stringValue: '4QxZ1' } }],
   });
   expect(inner).toMatchObject({ name: 'inner', parentSpanId: outer.spanId, status: { code: 2 } });
 });

@@ -30,15 +30,24 @@ export async function startTracing(serviceName: string): Promise<Tracing> {
   if (!wanted(env)) return OFF;
   const named =
     isSet(env.OTEL_SERVICE_NAME) || /(?:^|,)\s*service\.name=/.test(env.OTEL_RESOURCE_ATTRIBUTES ?? '');
+  env.OTEL_NODE_RESOURCE_DETECTORS = detectorsOf(env.OTEL_NODE_RESOURCE_DETECTORS);
   const { startNodeSdk } = await import('@opentelemetry/sdk-node');
   const sdk = startNodeSdk({
     logLevel: env.OTEL_LOG_LEVEL ?? 'warn',
-    ...(named ? {} : { resourceAttributes: { 'service.name': serviceName } }),
+    resourceAttributes: { 'process.pid': process.pid, ...(named ? {} : { 'service.name': serviceName }) },
     // Traces are all we make so far.
     metricReaders: [],
     logRecordProcessors: [],
   });
   return { enabled: true, shutdown: () => sdk.shutdown() };
+}
+
+/** Never `process`: it sends the command line, where an override may hold a password (redis_url). */
+function detectorsOf(names: string | undefined): string {
+  const asked = (names || 'all').split(',').map((name) => name.trim());
+  if (asked.includes('none')) return 'none';
+  const safe = asked.includes('all') ? ['service', 'host'] : asked.filter((name) => name !== 'process');
+  return safe.join(',') || 'none';
 }
 
 function wanted(env: NodeJS.ProcessEnv): boolean {
