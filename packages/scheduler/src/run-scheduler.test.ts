@@ -1,0 +1,235 @@
+/** The scheduler over the real queue and a real Redis; workers and bounce daemon are played by the test. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Config, makeConfig } from '@mailfleet/config';
+import {
+  type EmbeddedRedis,
+  type NewMessage,
+  openQueue,
+  type Queue,
+  startEmbeddedRedis,
+} from '@mailfleet/queue';
+import type { Batch, DeliveryRequest, OutcomeKind, RequestResult } from '@mailfleet/smtp';
+import { createTelemetry, type MailEvent, type Telemetry } from '@mailfleet/telemetry';
+import { waitFor } from '@mailfleet/test-kit';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { recipientOf } from './core/fixture.ts';
+import { runScheduler } from './run-scheduler.ts';
+
+const WAIT_MS = 20_000;
+
+let directory: string;
+let redis: EmbeddedRedis;
+let queue: Queue;
+let config: Config;
+let telemetry: Telemetry;
+let events: MailEvent[];
+let running: { readonly stop: AbortController; readonly ended: Promise<void> }[];
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'mailfleet-scheduler-'));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+beforeEach(async () => {
+  const data = await mkdtemp(join(directory, 'redis-'));
+  redis = await startEmbeddedRedis({ directory: data, socket: true });
+  config = makeConfig({
+    content_directory: join(data, 'content'),
+    maillog_file: join(data, 'maillog'),
+    scheduler_shards: '2',
+    scheduler_lease_time: '1s',
+    batch_lease_time: '1s',
+    minimal_backoff_time: '1s',
+    maximal_backoff_time: '1s',
+  });
+  events = [];
+  running = [];
+  telemetry = createTelemetry({ config, program: 'qmgr', sinks: [(event) => events.push(event)] });
+  queue = await openQueue({ config, redisUrl: redis.url, telemetry });
+});
+
+afterEach(async () => {
+  for (const { stop } of running) stop.abort();
+  await Promise.all(running.map(({ ended }) => ended));
+  await queue.close();
+  await telemetry.shutdown();
+  await redis.stop();
+});
+
+function start(run: (signal: AbortSignal) => Promise<void>): AbortController {
+  const stop = new AbortController();
+  running.push({ stop, ended: run(stop.signal) });
+  return stop;
+}
+
+const startScheduler = (holder: string, port: Queue = queue): AbortController =>
+  start((signal) => runScheduler({ config, queue: port, telemetry, holder, signal }));
+
+interface Attempt {
+  readonly queueId: string;
+  readonly recipient: number;
+  readonly batchId: string;
+}
+
+/** A worker whose servers answer as `fate` says. */
+function startWorker(fate: (attempt: Attempt, before: number) => OutcomeKind = () => 'delivered'): Attempt[] {
+  const attempts: Attempt[] = [];
+  start((signal) =>
+    queue.work({ sessions: 20, signal, name: 'test' }, async ({ batch, handedOutBefore }) => {
+      for (const request of batch.requests) {
+        const { queueId } = request.envelope;
+        // On a busy machine the lock of a batch may run out: the one who gets it next must look before it acts.
+        if (handedOutBefore > 0 && (await queue.openRecipients(batch, request)).open.length === 0) continue;
+        await queue.record(
+          batch,
+          resultOf(batch, request, (recipient) => {
+            const attempt = { queueId, recipient, batchId: batch.id };
+            const before = attempts.filter(
+              (one) => one.queueId === queueId && one.recipient === recipient,
+            ).length;
+            attempts.push(attempt);
+            return fate(attempt, before);
+          }),
+        );
+      }
+      return { returned: [] };
+    }),
+  );
+  return attempts;
+}
+
+function resultOf(
+  batch: Batch,
+  { envelope, recipients, activatedMs }: DeliveryRequest,
+  kindOf: (recipient: number) => OutcomeKind,
+): RequestResult {
+  const nowMs = Date.now();
+  return {
+    queueId: envelope.queueId,
+    steps: [],
+    outcomes: recipients.map(({ index, address }) => {
+      const kind = kindOf(index);
+      return {
+        recipient: index,
+        address,
+        kind,
+        status: { delivered: '2.0.0', deferred: '4.2.0', bounced: '5.1.1' }[kind],
+        reason: kind,
+        relay: batch.nexthop,
+        action: ({ delivered: 'relayed', deferred: 'delayed', bounced: 'failed' } as const)[kind],
+        times: {
+          arrivalMs: envelope.arrivalMs,
+          activatedMs,
+          handedOffMs: batch.batchedMs,
+          setUpMs: nowMs,
+          doneMs: nowMs,
+        },
+      };
+    }),
+  };
+}
+
+async function accept(...recipients: readonly string[]): Promise<string> {
+  const queueId = queue.newQueueId();
+  const nowMs = Date.now();
+  const message: NewMessage = {
+    envelope: { queueId, sender: 'sender@example.org', sizeBytes: 5, arrivalMs: nowMs, createdMs: nowMs },
+    recipients: recipients.map(recipientOf),
+    content: { kind: 'inline', bytes: Buffer.from('hello') },
+  };
+  expect(await queue.accept(message)).toBe('accepted');
+  return queueId;
+}
+
+async function drained(): Promise<void> {
+  await waitFor(
+    async () => Object.values(await queue.counts()).every((count) => count === 0),
+    WAIT_MS,
+    'an empty queue',
+  );
+}
+
+const kinds = (queueId: string): string[] =>
+  events.flatMap((event) => ('queueId' in event && event.queueId === queueId ? [event.kind] : []));
+
+/** Each recipient of each message once. */
+function expectOnce(attempts: readonly Attempt[], count: number): void {
+  const byRecipient = Map.groupBy(attempts, ({ queueId, recipient }) => `${queueId} ${recipient}`);
+  expect([...byRecipient.values()].filter((each) => each.length > 1)).toEqual([]);
+  expect(byRecipient.size).toBe(count);
+}
+
+test('mail that waited and mail that comes is delivered once and leaves the queue', async () => {
+  const attempts = startWorker();
+  for (let index = 0; index < 60; index += 1)
+    await accept(`u@d${index % 7}.example`, `v@d${index % 5}.example`);
+  startScheduler('a');
+  for (let index = 0; index < 60; index += 1)
+    await accept(`u@d${index % 7}.example`, `v@d${index % 5}.example`);
+  await drained();
+  expectOnce(attempts, 240);
+  const last = attempts.at(-1)?.queueId ?? '';
+  await waitFor(() => kinds(last).includes('removed'), WAIT_MS, 'the last event');
+  expect(kinds(last)[0]).toBe('activated');
+}, 60_000);
+
+test('a deferred message is tried again when it is due', async () => {
+  const attempts = startWorker((_attempt, before) => (before === 0 ? 'deferred' : 'delivered'));
+  startScheduler('a');
+  await accept('u@a.example');
+  await drained();
+  expect(attempts).toHaveLength(2);
+}, 60_000);
+
+test('a bounced message waits for its notice; error: needs no worker', async () => {
+  const noticed: string[] = [];
+  startWorker(() => 'bounced');
+  start((signal) =>
+    queue.workNotices({ signal, name: 'bounce' }, async (request) => {
+      const material = await queue.noticeMaterial(request);
+      const reported = material?.entries.map(({ recipient }) => recipient.index) ?? [];
+      noticed.push(`${request.notice} ${request.queueId} ${reported.join(',')}`);
+      await queue.noticePosted(request, { atMs: Date.now(), step: 'notified' }, reported);
+    }),
+  );
+  startScheduler('a');
+  const remote = await accept('u@a.example');
+  const local = await accept('error:5.1.1 no such user u@b.example');
+  await drained();
+  expect(noticed.sort()).toEqual([`failure ${remote} 0`, `failure ${local} 0`].sort());
+  expect(events).toContainEqual(
+    expect.objectContaining({ kind: 'bounced', queueId: local, dsn: '5.1.1', reason: 'no such user' }),
+  );
+}, 60_000);
+
+test('a standby takes over from a leader that stops, and from one that falls silent', async () => {
+  const attempts = startWorker();
+  const first = startScheduler('a');
+  // Its renewals never arrive, as if its network were gone; its other calls do.
+  startScheduler('b', { ...queue, renewLease: () => new Promise(() => undefined) });
+  for (let index = 0; index < 50; index += 1) await accept(`u@d${index % 9}.example`);
+  first.abort();
+  for (let index = 0; index < 50; index += 1) await accept(`u@d${index % 9}.example`);
+  startScheduler('c');
+  await drained();
+  for (let index = 0; index < 50; index += 1) await accept(`u@d${index % 9}.example`);
+  await drained();
+  expectOnce(attempts, 150);
+}, 60_000);
+
+test('a batch that vanished from the job queue goes out again', async () => {
+  startScheduler('a');
+  await accept('u@a.example');
+  const waiting = async () => {
+    const jobs = await Promise.all(queue.boardQueues().map((each) => each.getJobs(['wait'])));
+    return jobs.flat().find(({ data }) => 'requests' in (data as object));
+  };
+  const job = await waitFor(waiting, WAIT_MS, 'a batch');
+  await job.remove();
+  const again = await waitFor(waiting, WAIT_MS, 'a second batch');
+  expect(again.id).not.toBe(job.id);
+  expectOnce(startWorker(), 0);
+  await drained();
+}, 60_000);
