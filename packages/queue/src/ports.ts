@@ -140,7 +140,7 @@ export interface SchedulerPort {
   ): Promise<readonly ActiveMessage[]>;
   /** Due time of the first deferred message, to set a timer by; what stands in incoming is always due. */
   nextDueMs(shard: number): Promise<number | undefined>;
-  /** One page of what stands in active: for recovery after a change of leader. */
+  /** One page of what stands in active, for recovery after a change of leader; `''` begins and ends. A message may come twice. */
   activePage(lease: Lease, cursor: string): Promise<{ cursor: string; messages: readonly ActiveMessage[] }>;
   /** Entries after `after` ('0' for all unapplied), waiting up to `blockMs` for the first. */
   readInbox(shard: number, after: string, blockMs: number): Promise<readonly InboxEntry[]>;
@@ -151,6 +151,7 @@ export interface SchedulerPort {
   conclude(lease: Lease, conclusions: readonly Conclusion[], through: string | undefined): Promise<void>;
   /** Records outcomes that the scheduler itself decided (dead destination, no transport), as a worker would. */
   recordLocal(lease: Lease, result: RequestResult): Promise<void>;
+  /** Adds batches that are not there yet. BullMQ wants ids that are no plain number and hold no colon. */
   addBatches(batches: readonly Batch[]): Promise<void>;
   /** Batches that wait in BullMQ or are with a worker, after a change of leader. */
   outstandingBatches(shard: number): Promise<readonly Batch[]>;

@@ -1,7 +1,7 @@
 /** What all BullMQ queues and workers of a process share: connection, telemetry, and how their errors are told. */
 import type { Telemetry } from 'bullmq';
-import { BullMQOtel } from 'bullmq-otel';
 import type { Connection, ConnectionLog } from '../redis/connection.ts';
+import { bullTelemetry } from './telemetry.ts';
 
 export interface BullContext {
   readonly connection: Connection;
@@ -12,7 +12,7 @@ export interface BullContext {
 export function makeBullContext(connection: Connection, tracing: boolean, log: ConnectionLog): BullContext {
   return {
     connection,
-    telemetry: tracing ? { telemetry: new BullMQOtel({ tracerName: 'mailfleet' }) } : {},
+    telemetry: tracing ? { telemetry: bullTelemetry() } : {},
     log,
   };
 }

@@ -4,8 +4,8 @@
  * small watcher holds a pipe from the parent and ends Redis when the pipe closes.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, rm } from 'node:fs/promises';
-import { createServer, Socket } from 'node:net';
+import { access, constants, mkdir, rm } from 'node:fs/promises';
+import { connect, createServer, Socket } from 'node:net';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { findServer, type ServerProgram } from './find-server.ts';
@@ -28,6 +28,8 @@ export interface EmbeddedRedisOptions {
 
 const START_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 3_000;
+/** How long a server whose parent has just died may take to end. */
+const PREDECESSOR_LIMIT_MS = 5_000;
 /** A path of a Unix socket may have this many bytes on every system. */
 const SOCKET_PATH_LIMIT = 103;
 
@@ -35,13 +37,13 @@ const SOCKET_PATH_LIMIT = 103;
 export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise<EmbeddedRedis> {
   const program = await findServer();
   const directory = resolve(options.directory);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDirectory(directory);
   const socket = `${directory}/redis.sock`;
   if (options.socket === true) {
     if (Buffer.byteLength(socket) > SOCKET_PATH_LIMIT) {
       throw new Error(`the path ${socket} is too long for a Unix socket; choose a shorter directory`);
     }
-    await rm(socket, { force: true });
+    await removeLeftSocket(socket);
     return launch(
       program,
       directory,
@@ -56,6 +58,47 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise
     ['--port', String(port), '--bind', '127.0.0.1'],
     `redis://127.0.0.1:${port}`,
   );
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await access(directory, constants.W_OK);
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+    throw new Error(
+      `the folder ${directory} for the data of Redis cannot be written (${code}); make it writable for this user, or set redis_directory to another`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Two servers on one folder would destroy each other's data, so one that still answers is waited for: it may be ending because
+ * its parent did.
+ */
+async function removeLeftSocket(socket: string): Promise<void> {
+  const deadline = Date.now() + PREDECESSOR_LIMIT_MS;
+  while (await answers(socket)) {
+    if (Date.now() > deadline) {
+      throw new Error(
+        `another Redis runs at ${socket}; one mailfleet up at a time may use a redis_directory: end the other, or set redis_directory`,
+      );
+    }
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  await rm(socket, { force: true });
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      done(true);
+    });
+    socket.once('error', () => done(false));
+  });
 }
 
 async function launch(
