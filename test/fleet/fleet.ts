@@ -3,7 +3,7 @@
  * Redis, contents and mail log in a folder of its own that goes with it. What it prints is kept and shown when it fails.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -78,7 +78,12 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     smtp_worker_processes: String(options.workers ?? 1),
     ...options.parameters,
   };
-  const overrides = Object.entries(parameters).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+  // A main.cf of its own: that of the machine is none of a test's business.
+  await writeFile(join(directory, 'main.cf'), '');
+  const overrides = [
+    ...['-c', directory],
+    ...Object.entries(parameters).flatMap(([name, value]) => ['-o', `${name}=${value}`]),
+  ];
   const bornMs = performance.now();
   const child = spawn(process.execPath, ['--conditions=source', MAIN, 'up', ...overrides], {
     env: { ...ENV, ...options.env },

@@ -3,11 +3,9 @@
  * Problems go to standard error and make the exit code EX_CONFIG, but what can be understood is shown all the same; an
  * unknown name only draws a warning.
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { makeConfig, readConfig, showParameters } from '@mailfleet/config';
 import { Command } from 'commander';
-import { type CommonOptions, EX_CONFIG, fail, withCommonOptions } from './options.ts';
+import { type CommonOptions, EX_CONFIG, fail, sourcesOrExit, withCommonOptions } from './options.ts';
 
 interface ConfigOptions extends CommonOptions {
   readonly n?: boolean;
@@ -26,15 +24,7 @@ export function configCommand(): Command {
     .option('--json', 'one JSON object per line')
     .action((names: string[], options: ConfigOptions) => {
       if (options.n === true && options.d === true) fail(EX_CONFIG, 'config takes -n or -d, not both');
-      const directory = options.config ?? (process.env.MAIL_CONFIG || undefined);
-      const file = directory === undefined ? undefined : join(directory, 'main.cf');
-      if (file !== undefined && !existsSync(file))
-        fail(EX_CONFIG, `there is no ${file}; name the folder of main.cf with -c`);
-      const { config, errors, warnings } = readConfig({
-        ...(file === undefined ? {} : { file }),
-        overrides: options.override,
-        env: process.env,
-      });
+      const { config, errors, warnings } = readConfig(sourcesOrExit(options));
       const shown = showParameters(config, makeConfig(), {
         select: options.n === true ? 'set' : options.d === true ? 'defaults' : 'all',
         expand: options.x === true,

@@ -1,11 +1,12 @@
 /**
  * What every daemon's process does around its work: read the configuration, open logs, traces and queue, run until
  * SIGTERM or SIGINT, drain within shutdown_grace_time, close in order. Under `mailfleet up` it tells the supervisor by
- * IPC when it is ready, and ends when the supervisor is gone.
+ * IPC when it is ready, or why it cannot start, and ends when the supervisor is gone.
  */
 import type { Config } from '@mailfleet/config';
 import { openQueue, type Queue } from '@mailfleet/queue';
 import { createTelemetry, startTracing, type Telemetry } from '@mailfleet/telemetry';
+import { listenProblem } from './listen-problem.ts';
 import {
   type CommonOptions,
   configOrExit,
@@ -33,11 +34,10 @@ export interface RunningDaemon {
   readonly serves?: readonly string[];
 }
 
-/** What a child tells its supervisor. */
-export interface ReadyMessage {
-  readonly ready: true;
-  readonly serves: readonly string[];
-}
+/** What a child tells its supervisor, once: the supervisor tells the operator. */
+export type ChildMessage =
+  | { readonly kind: 'ready'; readonly serves: readonly string[] }
+  | { readonly kind: 'cannot-start'; readonly problem: string };
 
 export type LogProgram = Parameters<typeof createTelemetry>[0]['program'];
 
@@ -55,29 +55,36 @@ export async function runDaemon(
       `${service} needs redis_url, for example -o redis_url=redis://127.0.0.1:6379; only mailfleet up starts a Redis of its own`,
     );
   }
-  const tracing = await startTracing(`mailfleet-${service}`);
-  const telemetry = createTelemetry({ config, program });
   const drain = new AbortController();
   const stop = (): void => drain.abort();
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
+  // `on`, not `once`: a second Ctrl-C must not cut off the transactions in flight.
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
   process.once('disconnect', stop);
 
-  let queue: Queue;
+  const tracing = await startTracing(`mailfleet-${service}`);
+  let telemetry: Telemetry | undefined;
+  let queue: Queue | undefined;
+  let daemon: RunningDaemon;
   try {
+    telemetry = createTelemetry({ config, program });
     queue = await openQueue({ config, redisUrl, telemetry, tracing: tracing.enabled });
+    const name = `${service}@${config.get('myhostname')}[${process.pid}]`;
+    daemon = await start({ config, queue, telemetry, name, signal: drain.signal });
   } catch (error) {
-    fail(EX_UNAVAILABLE, sentenceOf(error));
+    const problem = listenProblem(error, config) ?? sentenceOf(error);
+    await queue?.close();
+    await Promise.all([telemetry?.shutdown(), tracing.shutdown()]);
+    await announce(service, { kind: 'cannot-start', problem });
+    process.exit(EX_UNAVAILABLE);
   }
+  await announce(service, { kind: 'ready', serves: daemon.serves ?? [] });
+
   let exitCode = 0;
   try {
-    const name = `${service}@${config.get('myhostname')}[${process.pid}]`;
-    const daemon = await start({ config, queue, telemetry, name, signal: drain.signal });
-    announce(service, { ready: true, serves: daemon.serves ?? [] });
     await Promise.race([daemon.closed, graceExceeded(drain.signal, config.get('shutdown_grace_time'))]);
   } catch (error) {
     telemetry.log.fatal({ err: error }, sentenceOf(error));
-    process.stderr.write(`mailfleet ${service}: ${sentenceOf(error)}\n`);
     exitCode = EX_SOFTWARE;
   }
   await queue.close();
@@ -85,11 +92,15 @@ export async function runDaemon(
   process.exit(exitCode);
 }
 
-/** To the supervisor, or to whoever reads the standard error of a daemon that runs alone. */
-function announce(service: string, message: ReadyMessage): void {
-  if (process.send === undefined)
-    process.stderr.write(`mailfleet ${service}: ${['ready', ...message.serves].join('; ')}\n`);
-  else process.send(message);
+/** To the supervisor, or to whoever reads the standard error of a daemon that runs alone. Resolves when it is said. */
+async function announce(service: string, message: ChildMessage): Promise<void> {
+  if (process.connected) {
+    // A supervisor that is gone needs no answer.
+    await new Promise<void>((resolve) => process.send?.(message, undefined, undefined, () => resolve()));
+    return;
+  }
+  const said = message.kind === 'ready' ? ['ready', ...message.serves].join('; ') : message.problem;
+  process.stderr.write(`mailfleet ${service}: ${said}\n`);
 }
 
 /** Rejects when draining takes longer than the grace; what was not finished returns to the queue by its lease. */

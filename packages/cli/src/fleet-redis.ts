@@ -6,10 +6,10 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from '@mailfleet/config';
-import { type EmbeddedRedis, startEmbeddedRedis } from '@mailfleet/queue';
+import { checkRedis, type EmbeddedRedis, startEmbeddedRedis } from '@mailfleet/queue';
 import { sentenceOf } from './options.ts';
 
-const PAUSE_MS = 500;
+const PAUSE_MS = 1_000;
 
 export interface FleetRedis {
   readonly url: string;
@@ -24,10 +24,14 @@ export function redisUrlOf(config: Config): string | undefined {
   return existsSync(socket) ? `unix://${socket}` : undefined;
 }
 
-/** Throws a sentence when no Redis can be started. */
+/** Throws a sentence when no Redis can be started, or when that of redis_url does not answer or can lose mail. */
 export async function startFleetRedis(config: Config, log: (line: string) => void): Promise<FleetRedis> {
   const url = config.get('redis_url');
-  if (url !== '') return { url, stop: async () => undefined };
+  if (url !== '') {
+    const answer = await checkRedis({ redisUrl: url, dataLossOk: config.get('redis_data_loss_ok') });
+    if (!answer.ok) throw new Error(answer.problem);
+    return { url, stop: async () => undefined };
+  }
   const directory = config.get('redis_directory');
   let redis: EmbeddedRedis = await startEmbeddedRedis({ directory, socket: true });
   let stopping = false;
@@ -37,12 +41,15 @@ export async function startFleetRedis(config: Config, log: (line: string) => voi
       await redis.exited;
       if (stopping) return;
       log(`warning: the embedded Redis in ${directory} ended; starting it again`);
-      await pause(PAUSE_MS);
-      if (stopping) return;
-      try {
-        redis = await startEmbeddedRedis({ directory, socket: true });
-      } catch (error) {
-        log(`warning: ${sentenceOf(error)}`);
+      while (!stopping) {
+        try {
+          redis = await startEmbeddedRedis({ directory, socket: true });
+          log('the embedded Redis is running again');
+          break;
+        } catch (error) {
+          log(`warning: ${sentenceOf(error)}; trying again`);
+          await pause(PAUSE_MS);
+        }
       }
     }
   };

@@ -1,10 +1,11 @@
 /**
  * The options that every command understands, and how a configuration becomes a Config or a list of sentences.
- * `-c` names the folder of main.cf as in postconf(1), `-o name=value` overrides one parameter and may be repeated.
+ * `-c` names the folder of main.cf as in postconf(1), `-o name=value` overrides one parameter and may be repeated. Without
+ * `-c` it is MAIL_CONFIG, or /etc/mailfleet if there is a main.cf in it.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, loadConfig } from '@mailfleet/config';
+import { type Config, type LoadOptions, loadConfig, makeConfig } from '@mailfleet/config';
 import type { Command } from 'commander';
 
 export interface CommonOptions {
@@ -35,19 +36,25 @@ export function commonArguments(options: CommonOptions): string[] {
   ];
 }
 
-/** Loads the configuration; on problems prints all of them, by file and line, and ends the process with EX_CONFIG. */
-export function configOrExit(options: CommonOptions): Config {
-  const directory = options.config ?? (process.env.MAIL_CONFIG || undefined);
-  const file = directory === undefined ? undefined : join(directory, 'main.cf');
-  if (file !== undefined && !existsSync(file)) {
+/** What loadConfig reads for these options. A folder that was named must have a main.cf: otherwise ends with EX_CONFIG. */
+export function sourcesOrExit(
+  options: CommonOptions,
+  defaultDirectory: string = makeConfig().get('config_directory'),
+): LoadOptions {
+  const named = options.config ?? (process.env.MAIL_CONFIG || undefined);
+  const file = join(named ?? defaultDirectory, 'main.cf');
+  const there = existsSync(file);
+  if (named !== undefined && !there) {
     fail(EX_CONFIG, `there is no ${file}; name the folder of main.cf with -c or MAIL_CONFIG`);
   }
-  const loaded = loadConfig({
-    ...(file === undefined ? {} : { file }),
-    overrides: options.override,
-    env: process.env,
-  });
-  const problems = loaded.ok ? loaded.warnings : loaded.problems;
+  return { ...(there ? { file } : {}), overrides: options.override, env: process.env };
+}
+
+/** Loads the configuration; on problems prints all of them, by file and line, and ends the process with EX_CONFIG. */
+export function configOrExit(options: CommonOptions): Config {
+  const loaded = loadConfig(sourcesOrExit(options));
+  // A child of `mailfleet up` has the configuration of its parent, which has told the warnings.
+  const problems = loaded.ok ? (process.send === undefined ? loaded.warnings : []) : loaded.problems;
   for (const problem of problems) {
     process.stderr.write(`mailfleet: ${loaded.ok ? 'warning: ' : ''}${problem.where}: ${problem.message}\n`);
   }

@@ -1,10 +1,10 @@
 /**
  * Keeps child processes running, like master(8): starts them, restarts one that crashed with a growing pause, and stops
- * them all with SIGTERM. A child that ends before it was ever ready has a problem that a restart cannot mend: `started`
- * rejects with a sentence, and the caller gives up.
+ * them all with SIGTERM. A first start that fails has a reason which a restart does not mend: `started` rejects with one
+ * sentence, and the caller stops the others.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { ReadyMessage } from './daemon.ts';
+import type { ChildMessage } from './daemon.ts';
 
 export interface Service {
   readonly name: string;
@@ -26,8 +26,8 @@ const FIRST_PAUSE_MS = 100;
 const HEALTHY_MS = 10_000;
 
 export interface Supervisor {
-  /** Resolves with what each service serves once all are ready. */
-  readonly started: Promise<readonly (ReadyMessage & { service: string })[]>;
+  /** Resolves with what each service serves once all are ready; rejects with the reason of the first that cannot start. */
+  readonly started: Promise<readonly { readonly service: string; readonly serves: readonly string[] }[]>;
   stop(): Promise<void>;
 }
 
@@ -37,54 +37,64 @@ export function supervise(services: readonly Service[], options: SupervisorOptio
   const timers = new Set<NodeJS.Timeout>();
   let stopping = false;
 
+  /** `onDead` gets the reason when the child ends before it is ready. */
   const start = (
     service: Service,
-    onReady: (message: ReadyMessage) => void,
+    onReady: (serves: readonly string[]) => void,
     onDead: (why: string) => void,
   ): void => {
     const bornMs = Date.now();
     let ready = false;
+    let problem: string | undefined;
     const child = spawn(service.command, service.args, {
       env: options.env,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     children.set(service.name, child);
     options.log(`started ${service.name}[${child.pid}]`);
-    child.on('message', (message: ReadyMessage) => {
-      ready = true;
-      onReady(message);
+    child.on('message', (message: ChildMessage) => {
+      ready = message.kind === 'ready';
+      if (message.kind === 'ready') onReady(message.serves);
+      else problem = message.problem;
     });
-    child.on('error', (error) => onDead(`${service.name} could not be started: ${error.message}`));
-    child.on('exit', (code, signal) => {
-      children.delete(service.name);
-      if (stopping) return;
-      const why = `${service.name}[${child.pid}] ended with ${signal === null ? `status ${code}` : `signal ${signal}`}`;
-      if (!ready) onDead(why);
-      const healthy = Date.now() - bornMs >= HEALTHY_MS;
-      const pauseMs = healthy ? FIRST_PAUSE_MS : (pauses.get(service.name) ?? FIRST_PAUSE_MS);
-      pauses.set(service.name, Math.min(pauseMs * 2, options.throttleMs));
-      options.log(`warning: ${why}; starting it again in ${pauseMs} ms`);
-      const timer = setTimeout(() => {
-        timers.delete(timer);
-        if (!stopping)
-          start(
-            service,
-            () => options.log(`${service.name} is running again`),
-            () => undefined,
-          );
-      }, pauseMs);
-      timers.add(timer);
-    });
+    const ended = (how: string): void => {
+      if (!children.delete(service.name) || stopping) return;
+      if (!ready) {
+        onDead(problem ?? how);
+        return;
+      }
+      if (Date.now() - bornMs >= HEALTHY_MS) pauses.delete(service.name);
+      startAgain(service, `${service.name}[${child.pid}] ${how}`);
+    };
+    child.on('error', (error) => ended(error.message));
+    child.on('exit', (code, signal) =>
+      ended(signal === null ? `ended with status ${code}` : `was ended by ${signal}`),
+    );
+  };
+
+  const startAgain = (service: Service, why: string): void => {
+    const pauseMs = pauses.get(service.name) ?? FIRST_PAUSE_MS;
+    pauses.set(service.name, Math.min(pauseMs * 2, options.throttleMs));
+    options.log(`warning: ${why}; starting it again in ${pauseMs / 1000} s`);
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      start(
+        service,
+        () => options.log(`${service.name} is running again`),
+        (problem) => startAgain(service, `${service.name} could not start: ${problem}`),
+      );
+    }, pauseMs);
+    timers.add(timer);
   };
 
   const started = Promise.all(
     services.map(
       (service) =>
-        new Promise<ReadyMessage & { service: string }>((resolve, reject) => {
+        new Promise<{ service: string; serves: readonly string[] }>((resolve, reject) => {
           start(
             service,
-            (message) => resolve({ ...message, service: service.name }),
-            (why) => reject(new Error(`cannot start: ${why} before it was ready; its reason stands above`)),
+            (serves) => resolve({ service: service.name, serves }),
+            (why) => reject(new Error(`${service.name} cannot start: ${why}`)),
           );
         }),
     ),

@@ -43,14 +43,16 @@ async function up(options: CommonOptions): Promise<void> {
     return stopping;
   };
   const onSignal = (): void => {
+    if (stopping !== undefined) return;
     log('draining');
     stop().then(
       () => process.exit(0),
       (error: unknown) => fail(EX_UNAVAILABLE, sentenceOf(error)),
     );
   };
-  process.once('SIGTERM', onSignal);
-  process.once('SIGINT', onSignal);
+  // `on`, not `once`: Ctrl-C may reach us twice, from the terminal and from the program that started us.
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
 
   try {
     for (const { service, serves } of await supervisor.started) {

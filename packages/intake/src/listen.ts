@@ -1,5 +1,6 @@
 /** Where a listener listens: `address:port`, `[IPv6]:port`, or `unix:/path`. */
-import type { Server } from 'node:net';
+import { rm } from 'node:fs/promises';
+import { connect, type Server } from 'node:net';
 
 export type ListenAddress = { readonly host: string; readonly port: number } | { readonly path: string };
 
@@ -18,6 +19,7 @@ export function parseListenAddress(parameter: string, text: string): ListenAddre
 
 /** Resolves with the port once it listens, 0 for a UNIX-domain socket; rejects with a sentence. */
 export async function listen(server: Server, address: ListenAddress): Promise<number> {
+  if ('path' in address) await removeLeftSocket(address.path);
   return new Promise((resolve, reject) => {
     const where = 'path' in address ? address.path : `${address.host}:${address.port}`;
     const onError = (error: Error): void => {
@@ -30,4 +32,17 @@ export async function listen(server: Server, address: ListenAddress): Promise<nu
       resolve(bound !== null && typeof bound === 'object' ? bound.port : 0);
     });
   });
+}
+
+/** A listener that was killed leaves its socket behind, and nobody could listen there again. */
+async function removeLeftSocket(path: string): Promise<void> {
+  const code = await new Promise<string>((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve('');
+    });
+    socket.once('error', (error) => resolve('code' in error ? String(error.code) : ''));
+  });
+  if (code === 'ECONNREFUSED') await rm(path, { force: true });
 }
