@@ -30,7 +30,7 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const { config, queue, telemetry } = options;
   const leader: LeaderOptions = {
     port: queue,
-    settings: settingsFrom(config, telemetry.log),
+    settings: settingsFrom(config),
     telemetry,
     batchLeaseMs: config.get('batch_lease_time'),
     now: makeClock(),

@@ -1,6 +1,5 @@
 /** The core's settings from the configuration. Names of per-transport parameters: postconf(5). */
 import type { Config } from '@mailfleet/config';
-import type { Telemetry } from '@mailfleet/telemetry';
 import { type Feedback, parseFeedback } from './core/feedback.ts';
 import type { Agent, CoreSettings, TransportSettings } from './core/settings.ts';
 
@@ -14,7 +13,7 @@ const AGENTS: ReadonlyMap<string, Agent> = new Map([
   ['discard', 'discard'],
 ]);
 
-export function settingsFrom(config: Config, log: Pick<Telemetry['log'], 'warn'>): CoreSettings {
+export function settingsFrom(config: Config): CoreSettings {
   const activeLimit = config.get('qmgr_message_active_limit');
   return {
     minimalBackoffMs: config.get('minimal_backoff_time'),
@@ -28,32 +27,21 @@ export function settingsFrom(config: Config, log: Pick<Telemetry['log'], 'warn'>
     batchByteLimit: config.get('destination_batch_byte_limit'),
     deferTransports: new Set(config.get('defer_transports')),
     recipientDelimiter: config.get('recipient_delimiter'),
-    transport: (name) => transportSettings(config, name, log),
+    transport: (name) => transportSettings(config, name),
   };
 }
 
-function transportSettings(
-  config: Config,
-  name: string,
-  log: Pick<Telemetry['log'], 'warn'>,
-): TransportSettings {
-  const feedback = (
-    suffix: 'destination_concurrency_positive_feedback' | 'destination_concurrency_negative_feedback',
-  ): Feedback => {
-    const text = config.getTransport(name, suffix);
-    const parsed = parseFeedback(text);
-    if (parsed === undefined) {
-      log.warn(`${name}_${suffix}: ${JSON.stringify(text)} is no amount between 0 and 1; using 1`);
-    }
-    return parsed ?? (() => 1);
-  };
+function transportSettings(config: Config, name: string): TransportSettings {
+  // The configuration warned of an impossible amount, which counts as 1.
+  const feedback = (sign: 'positive' | 'negative'): Feedback =>
+    parseFeedback(config.getTransport(name, `destination_concurrency_${sign}_feedback`)) ?? (() => 1);
   return {
     agent: AGENTS.get(name) ?? 'none',
     window: {
       initial: config.getTransport(name, 'initial_destination_concurrency'),
       limit: config.getTransport(name, 'destination_concurrency_limit'),
-      positive: feedback('destination_concurrency_positive_feedback'),
-      negative: feedback('destination_concurrency_negative_feedback'),
+      positive: feedback('positive'),
+      negative: feedback('negative'),
       failedCohortLimit: config.getTransport(name, 'destination_concurrency_failed_cohort_limit'),
     },
     recipientLimit: config.getTransport(name, 'destination_recipient_limit'),

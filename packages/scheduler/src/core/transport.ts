@@ -18,7 +18,7 @@ export function nextPeer(transport: Transport, nowMs: number): Peer | undefined 
 }
 
 /** First usable peer of a job; those that are not any more leave the chain. */
-export function readyPeer(job: Job): Peer | undefined {
+function readyPeer(job: Job): Peer | undefined {
   for (;;) {
     const peer = job.ready.first;
     if (peer === undefined) return undefined;
