@@ -86,8 +86,6 @@ const OURS = [
   'process_name',
   'proxy_read_maps',
   'service_name',
-  'smtpd_authorized_xclient_hosts',
-  'smtpd_authorized_xforward_hosts',
 ];
 
 /** Defaults that changed between Debian's Postfix 3.7 and 3.12, the reference. */

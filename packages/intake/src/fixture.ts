@@ -54,6 +54,8 @@ export async function startIntake(
     myhostname: 'mx.test',
     intake_smtp_listen: '127.0.0.1:0',
     intake_http_listen: '127.0.0.1:0',
+    smtpd_authorized_xclient_hosts: '127.0.0.1',
+    smtpd_authorized_xforward_hosts: '127.0.0.1',
     content_directory: contentDirectory,
     maillog_file: join(store.directory, 'maillog'),
     ...values,

@@ -49,7 +49,7 @@ export function createIntake(options: IntakeOptions): Intake {
       },
     },
     // Postfix's default is off only for a main.cf from before SMTPUTF8 existed, which an intake of ours cannot have.
-    smtputf8: config.get('smtputf8_enable') || !config.isSet('smtputf8_enable'),
+    smtputf8: config.get('smtputf8_enable'),
   };
 }
 

@@ -38,15 +38,15 @@ export const intake = {
   },
   smtpd_authorized_xclient_hosts: {
     type: 'list',
-    default: '$mynetworks',
+    default: '',
     since: '2.1',
-    doc: 'Clients that may use XCLIENT to speak for another client. Unlike Postfix, the default is those that may relay anyway.',
+    doc: 'Clients that may use XCLIENT to speak for another client: name the proxies, and nobody else.',
   },
   smtpd_authorized_xforward_hosts: {
     type: 'list',
-    default: '$mynetworks',
+    default: '',
     since: '2.1',
-    doc: 'Clients whose XFORWARD attributes of the original client are kept with the message. Unlike Postfix, the default is not empty.',
+    doc: 'Clients whose XFORWARD attributes of the original client are kept with the message.',
   },
   smtpd_client_connection_count_limit: {
     type: 'integer',
