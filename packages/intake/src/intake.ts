@@ -48,7 +48,6 @@ export function createIntake(options: IntakeOptions): Intake {
         return result.kind === 'miss' ? relayDomains.match(domain) : result;
       },
     },
-    // Postfix's default is off only for a main.cf from before SMTPUTF8 existed, which an intake of ours cannot have.
     smtputf8: config.get('smtputf8_enable'),
   };
 }
