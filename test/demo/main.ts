@@ -25,6 +25,10 @@ await using peers = asyncDisposable(await startPeers());
 say('Starting a fleet: Redis, intake, scheduler, 2 workers, bounce, dashboard …');
 await using fleet = await startFleet({
   workers: 2,
+  onOutput: (text) => {
+    const fetching = /mailfleet up: (.*fetching.*)/.exec(text)?.[1];
+    if (fetching !== undefined) say(`${fetching} …`);
+  },
   parameters: {
     dns_servers: `127.0.0.1:${peers.dns.port}`,
     smtp_tcp_port: String(peers.smtp.port),

@@ -33,7 +33,7 @@ export async function startFleetRedis(config: Config, log: (line: string) => voi
     return { url, stop: async () => undefined };
   }
   const directory = config.get('redis_directory');
-  let redis: EmbeddedRedis = await startEmbeddedRedis({ directory, socket: true });
+  let redis: EmbeddedRedis = await startEmbeddedRedis({ directory, socket: true, log });
   let stopping = false;
 
   const keepRunning = async (): Promise<void> => {
@@ -43,7 +43,7 @@ export async function startFleetRedis(config: Config, log: (line: string) => voi
       log(`warning: the embedded Redis in ${directory} ended; starting it again`);
       while (!stopping) {
         try {
-          redis = await startEmbeddedRedis({ directory, socket: true });
+          redis = await startEmbeddedRedis({ directory, socket: true, log });
           log('the embedded Redis is running again');
           break;
         } catch (error) {

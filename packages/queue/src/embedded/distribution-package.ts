@@ -28,9 +28,7 @@ export async function distributionServer(
   env: Readonly<Record<string, string | undefined>>,
   installed: (run: Run) => Promise<ReadonlySet<string>> = installedPackages,
 ): Promise<ServerProgram | undefined> {
-  const root = join(cache, 'redis-server');
-  const there = await unpackedServer(root);
-  if (there !== undefined) return there;
+  const root = rootIn(cache);
   const work = join(cache, `redis-server.${process.pid}`);
   await rm(work, { recursive: true, force: true });
   await mkdir(join(work, 'lists', 'partial'), { recursive: true });
@@ -58,6 +56,13 @@ export async function distributionServer(
     await rm(work, { recursive: true, force: true });
   }
 }
+
+/** A server that was fetched and unpacked before. */
+export function fetchedServer(cache: string): Promise<ServerProgram | undefined> {
+  return unpackedServer(rootIn(cache));
+}
+
+const rootIn = (cache: string): string => join(cache, 'redis-server');
 
 function ownLists(work: string): string[] {
   return [

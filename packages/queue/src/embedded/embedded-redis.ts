@@ -24,6 +24,8 @@ export interface EmbeddedRedisOptions {
   readonly directory: string;
   /** Listen on a Unix socket in the directory instead of a port of 127.0.0.1. */
   readonly socket?: boolean;
+  /** Told when a server program must be fetched first. */
+  readonly log?: (line: string) => void;
 }
 
 const START_LIMIT_MS = 30_000;
@@ -35,7 +37,7 @@ const SOCKET_PATH_LIMIT = 103;
 
 /** Throws a sentence when there is no server program or it does not start. */
 export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise<EmbeddedRedis> {
-  const program = await findServer();
+  const program = await findServer(options.log === undefined ? {} : { log: options.log });
   const directory = resolve(options.directory);
   await makeDirectory(directory);
   const socket = `${directory}/redis.sock`;
