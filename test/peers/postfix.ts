@@ -15,9 +15,14 @@ const run = promisify(execFile);
 export interface Postfix extends Receiver {
   readonly smtpPort: number;
   readonly version: string;
+  readonly logFile: string;
   /** Releases everything on hold and asks for delivery. */
   releaseAll(): Promise<void>;
   queued(): Promise<number>;
+  /** What postqueue(1) prints with this option. */
+  postqueue(option: '-p' | '-j'): Promise<string>;
+  /** Puts a queued message on hold. */
+  hold(queueId: string): Promise<void>;
 }
 
 export interface PostfixOptions {
@@ -25,6 +30,10 @@ export interface PostfixOptions {
   readonly relayPort?: number;
   /** Accept into the hold queue, so that delivery can be measured alone. */
   readonly hold?: boolean;
+  /** Further lines of main.cf; they replace what stands here. */
+  readonly parameters?: Readonly<Record<string, string>>;
+  /** Further lines of master.cf. */
+  readonly services?: string;
 }
 
 const MASTER_CF = (port: number, smtpdOptions: string): string => `
@@ -74,6 +83,8 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
       ? await storing(mail)
       : { relayhost: `[127.0.0.1]:${options.relayPort}` }),
     message_size_limit: '52428800',
+    // The kind of queue id that Mailfleet has.
+    enable_long_queue_ids: 'yes',
     // No speed is lost to the system's log socket, and the log stays in the folder.
     maillog_file: join(directory, 'maillog'),
     maillog_file_prefixes: directory,
@@ -82,6 +93,7 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
     disable_dns_lookups: 'yes',
     // Mailfleet's intake does not slow its clients down either.
     in_flow_delay: '0',
+    ...options.parameters,
   };
   await writeFile(
     join(config, 'main.cf'),
@@ -90,7 +102,7 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
       .join(''),
   );
   const hold = options.hold === true ? '\n  -o smtpd_sender_restrictions=static:HOLD' : '';
-  await writeFile(join(config, 'master.cf'), MASTER_CF(smtpPort, hold));
+  await writeFile(join(config, 'master.cf'), `${MASTER_CF(smtpPort, hold)}${options.services ?? ''}`);
   await run('postfix', ['-c', config, 'start']);
   await waitFor(() => run('postfix', ['-c', config, 'status']), 10_000, 'Postfix to start');
   const { stdout: version } = await run('postconf', ['-c', config, '-h', 'mail_version']);
@@ -99,6 +111,7 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
     nexthop: `[127.0.0.1]:${smtpPort}`,
     messages: () => maildirMessages(mail),
     version: version.trim(),
+    logFile: main.maillog_file,
     releaseAll: async () => {
       await run('postsuper', ['-c', config, '-H', 'ALL']);
       await run('postqueue', ['-c', config, '-f']);
@@ -106,6 +119,10 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
     queued: async () => {
       const { stdout } = await run('find', [queue, '-path', '*/hold/*', '-type', 'f']);
       return stdout.split('\n').length - 1;
+    },
+    postqueue: async (option) => (await run('postqueue', ['-c', config, option])).stdout,
+    hold: async (queueId) => {
+      await run('postsuper', ['-c', config, '-h', queueId]);
     },
     [Symbol.asyncDispose]: async () => {
       await run('postfix', ['-c', config, 'stop']).catch(() => undefined);

@@ -9,6 +9,9 @@ const REASONS: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'this machine does not have that address; set',
 };
 
+/** Node says EACCES for a UNIX-domain socket in a folder that is not there, too. */
+const NO_FOLDER = 'its folder is missing or not writable for this user; make it so, or set';
+
 /** Undefined when the error is about something else. The system's error may be the cause of the one at hand. */
 export function listenProblem(error: unknown, config: Config): string | undefined {
   const cause = error instanceof Error ? (error.cause ?? error) : undefined;
@@ -19,7 +22,7 @@ export function listenProblem(error: unknown, config: Config): string | undefine
   const parameter = LISTENERS.find((name) =>
     config.get(name).some((text) => (port === '' ? text === `unix:${address}` : text.endsWith(port))),
   );
-  const reason = REASONS[code];
+  const reason = port === '' && code === 'EACCES' ? NO_FOLDER : REASONS[code];
   if (parameter === undefined || reason === undefined) return undefined;
   const where = address.includes(':') ? `[${address}]${port}` : `${address}${port}`;
   return `cannot listen at ${where}: ${reason} ${parameter} to another address`;

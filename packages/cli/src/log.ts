@@ -2,8 +2,9 @@
  * `mailfleet log`: the timeline of one message, or the end of the mail log. The timeline is found by queue id, also after
  * the message has left the queue, for as long as message_timeline_time keeps it.
  */
-import { createReadStream, watchFile } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { MessageView, TimelineEntry } from '@mailfleet/queue';
 import { Command } from 'commander';
 import {
@@ -84,6 +85,7 @@ function entryLines(entry: TimelineEntry, at: (ms: number) => string): string[] 
 }
 
 const TAIL_BYTES = 16_384;
+const POLL_MS = 250;
 
 async function tail(options: LogOptions): Promise<void> {
   const file = configOrExit(options).get('maillog_file');
@@ -93,13 +95,41 @@ async function tail(options: LogOptions): Promise<void> {
       'maillog_file is not set, so the log goes to the standard output of the daemons; set it to a file',
     );
   }
-  let position = Math.max(0, ((await stat(file).catch(() => undefined))?.size ?? 0) - TAIL_BYTES);
-  const show = (end: number): void => {
-    if (end < position) position = 0;
-    if (end === position) return;
-    createReadStream(file, { start: position, end: end - 1 }).pipe(process.stdout, { end: false });
-    position = end;
-  };
-  show((await stat(file)).size);
-  if (options.follow === true) watchFile(file, { interval: 250 }, (now) => show(now.size));
+  // Whoever reads us may have seen enough.
+  process.stdout.on('error', () => process.exit(0));
+  const end = await sizeOf(file);
+  if (end === undefined && options.follow !== true) {
+    fail(EX_UNAVAILABLE, `there is no ${file} yet (maillog_file); a daemon makes it with its first line`);
+  }
+  let position = await showLastLines(file, end ?? 0);
+  while (options.follow === true) {
+    await pause(POLL_MS);
+    const size = await sizeOf(file);
+    if (size === undefined) continue;
+    // Rotated: what follows is in the new file.
+    if (size < position) position = 0;
+    if (size > position) position = await show(file, position, size);
+  }
+}
+
+async function sizeOf(file: string): Promise<number | undefined> {
+  return (await stat(file).catch(() => undefined))?.size;
+}
+
+/** Shows whole lines only; returns where it ended. */
+async function showLastLines(file: string, end: number): Promise<number> {
+  if (end <= TAIL_BYTES) return show(file, 0, end);
+  const from = end - TAIL_BYTES;
+  for await (const chunk of createReadStream(file, { start: from, end: end - 1 })) {
+    const newline = (chunk as Buffer).indexOf('\n');
+    if (newline >= 0) return show(file, from + newline + 1, end);
+  }
+  return end;
+}
+
+async function show(file: string, start: number, end: number): Promise<number> {
+  if (end > start) {
+    for await (const chunk of createReadStream(file, { start, end: end - 1 })) process.stdout.write(chunk);
+  }
+  return end;
 }

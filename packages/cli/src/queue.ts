@@ -1,15 +1,19 @@
 /**
  * `mailfleet queue`: what postqueue(1) and the common half of postsuper(1) do. Listings are read page by page and
- * written as they come, so that a long queue costs neither Redis nor this process more than one page.
+ * written as they come, so that a long queue costs neither Redis nor this process more than one page. The layout is
+ * that of postqueue with long queue ids, byte for byte: programs read it.
  */
 import type { OperatorPort, QueueListing } from '@mailfleet/queue';
 import { Command } from 'commander';
-import { type CommonOptions, EX_UNAVAILABLE, fail, withCommonOptions } from './options.ts';
+import { type CommonOptions, EX_UNAVAILABLE, EX_USAGE, fail, withCommonOptions } from './options.ts';
 import { withQueue } from './with-queue.ts';
 
 const PAGE = 500;
 
+const COMMANDS = ['print', 'json', 'flush', 'flushId', 'hold', 'release', 'delete'] as const;
+
 interface QueueOptions extends CommonOptions {
+  readonly print?: boolean;
   readonly json?: boolean;
   readonly flush?: boolean;
   readonly flushId?: string;
@@ -28,16 +32,27 @@ export function queueCommand(): Command {
     .option('--hold <queue-id>', 'keep this message from delivery')
     .option('--release <queue-id>', 'release this message from hold')
     .option('--delete <queue-id>', 'delete this message; nobody is told')
-    .action(async (options: QueueOptions) => withQueue(options, (queue) => run(queue, options)));
+    .action(async (options: QueueOptions) => {
+      const asked = COMMANDS.filter((command) => options[command] !== undefined);
+      if (asked.length > 1)
+        fail(EX_USAGE, 'queue takes one of -p, -j, -f, -i, --hold, --release and --delete');
+      await withQueue(options, (queue) => run(queue, options));
+    });
 }
 
 async function run(queue: OperatorPort, options: QueueOptions): Promise<void> {
   if (options.flush === true) return queue.flush();
-  if (options.flushId !== undefined) return queue.flush(options.flushId);
+  if (options.flushId !== undefined) return flushOne(queue, options.flushId);
   if (options.hold !== undefined) return did(await queue.hold(options.hold), options.hold);
   if (options.release !== undefined) return did(await queue.release(options.release), options.release);
   if (options.delete !== undefined) return did(await queue.remove(options.delete), options.delete);
   await list(queue, options.json === true ? jsonLine : printed, options.json === true);
+}
+
+async function flushOne(queue: OperatorPort, queueId: string): Promise<void> {
+  const view = await queue.find(queueId);
+  did(view?.listing?.queue === 'deferred', queueId);
+  await queue.flush(queueId);
 }
 
 function did(found: boolean, queueId: string): void {
@@ -50,13 +65,15 @@ async function list(
   format: (message: QueueListing) => string,
   json: boolean,
 ): Promise<void> {
+  // Whoever reads us, `head` for one, may have seen enough.
+  process.stdout.on('error', () => process.exit(0));
   let cursor: string | undefined;
   let requests = 0;
   let bytes = 0;
   do {
     const page = await queue.list({ limit: PAGE, ...(cursor === undefined ? {} : { cursor }) });
     if (requests === 0 && page.messages.length > 0 && !json) {
-      process.stdout.write('-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n');
+      process.stdout.write('----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------\n');
     }
     for (const message of page.messages) {
       requests += 1;
@@ -69,7 +86,7 @@ async function list(
     process.stdout.write(
       requests === 0
         ? 'Mail queue is empty\n'
-        : `-- ${Math.round(bytes / 1024)} Kbytes in ${requests} Request${requests === 1 ? '' : 's'}.\n`,
+        : `-- ${Math.floor(bytes / 1024)} Kbytes in ${requests} Request${requests === 1 ? '' : 's'}.\n`,
     );
   }
 }
@@ -82,14 +99,14 @@ export function printed(message: QueueListing): string {
   const id = `${envelope.queueId}${MARKS[message.queue] ?? ' '}`;
   const arrival = stamp(new Date(envelope.arrivalMs));
   const sender = envelope.sender === '' ? 'MAILER-DAEMON' : envelope.sender;
-  const lines = [`${id.padEnd(11)} ${String(envelope.sizeBytes).padStart(7)} ${arrival}  ${sender}`];
+  const lines = [`${id.padEnd(17)} ${String(envelope.sizeBytes).padStart(8)} ${arrival} ${sender}`];
   let reason: string | undefined;
   for (const recipient of [...message.recipients].sort((a, b) => compare(a.delayReason, b.delayReason))) {
     if (recipient.delayReason !== undefined && recipient.delayReason !== reason) {
       reason = recipient.delayReason;
-      lines.push(`(${reason})`.padStart(79));
+      lines.push(`(${reason})`.padStart(78));
     }
-    lines.push(`${' '.repeat(41)}${recipient.address}`);
+    lines.push(`${' '.repeat(47)}${recipient.address}`);
   }
   return `${lines.join('\n')}\n`;
 }

@@ -1,0 +1,294 @@
+/**
+ * `mailfleet queue` and `mailfleet log` on a fleet with real mail in its queue. Listings are compared with what Debian's
+ * postqueue prints for the same messages. The tests share a fleet and its queue, which fills up from one to the next.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { startSmtpServer, waitFor } from '@mailfleet/test-kit';
+import { createTransport } from 'nodemailer';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Fleet, startFleet } from '../fleet/fleet.ts';
+import { startPostfix } from '../peers/postfix.ts';
+import { installed } from '../peers/process.ts';
+
+const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
+const EX_USAGE = 64;
+const EX_UNAVAILABLE = 69;
+
+const REPLIES: Readonly<Record<string, string>> = {
+  full: '452 4.2.2 mailbox <x> is full',
+  slow: '450 4.7.1 come back later, the list of those who wait is long today',
+  busy: '450 b',
+};
+const refusing = {
+  rcpt: ({ recipient = '' }: { readonly recipient?: string }) => REPLIES[recipient.replace(/\W.*|\d/g, '')],
+};
+
+let peer: Awaited<ReturnType<typeof startSmtpServer>>;
+let fleet: Fleet;
+
+beforeAll(async () => {
+  peer = await startSmtpServer({ hooks: refusing });
+  fleet = await startFleet({ parameters: { relayhost: `[127.0.0.1]:${peer.port}` } });
+});
+afterAll(async () => {
+  await fleet?.[Symbol.asyncDispose]();
+  await peer?.close();
+});
+
+const HELD = 2;
+/** Sender, recipients and size of what both queues get; the last is put on hold. */
+const MESSAGES: readonly (readonly [from: string, to: readonly string[], bytes: number])[] = [
+  ['me@example.com', ['full1@example.org', 'busy@example.org', 'full2@example.org'], 3_000],
+  ['', ['slow@example.org'], 12_345],
+  ['me@example.com', ['full@example.org', 'fine@example.org'], 700],
+];
+
+async function send(
+  port: number,
+  [from, to, bytes]: readonly [string, readonly string[], number],
+): Promise<string> {
+  const transport = createTransport({ host: '127.0.0.1', port, ignoreTLS: true });
+  const { response } = await transport.sendMail({
+    envelope: { from, to: [...to] },
+    subject: 'x',
+    text: 'line of text\n'.repeat(bytes / 13),
+  });
+  return /queued as (\w+)/.exec(response)?.[1] ?? '';
+}
+
+/** A command that succeeds: its standard output. */
+async function ask(...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await fleet.command(args);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return stdout;
+}
+
+interface Listed {
+  readonly queue_id: string;
+  readonly queue_name: string;
+  readonly message_size: number;
+  readonly recipients: readonly { readonly address: string; readonly delay_reason?: string }[];
+}
+const parse = (lines: string): Listed[] =>
+  lines
+    .trimEnd()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Listed);
+const reasons = (listed: readonly Listed[]): number =>
+  listed.flatMap(({ recipients }) => recipients).filter((recipient) => recipient.delay_reason !== undefined)
+    .length;
+
+/** A listing with what differs from run to run made equal: ids (columns kept), sizes, times; messages in one order. */
+function comparable(listing: string): string[] {
+  const [header = '', ...rest] = listing.split('\n');
+  const text = rest
+    .join('\n')
+    .replace(/^(\w+)([ *!]) *\d+ \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d /gm, 'ID$2 SIZE DATE ')
+    .replace(/^-- \d+ Kbytes/m, '-- SIZE Kbytes');
+  return [header, ...text.split('\n\n').toSorted()];
+}
+
+/** The columns that `comparable` takes out: where size ends and sender begins, beyond the width of the id. */
+function columns(listing: string): string[] {
+  return [...listing.matchAll(/^(\w+)([ *!])( *\d+) (\w{3} \w{3} [ \d]\d [\d:]{8}) /gm)].map(
+    ([, id = '', , size = '', date = '']) => `${Math.max(id.length + 1, 17) + size.length} ${date.length}`,
+  );
+}
+
+test('an empty queue', async () => {
+  expect(await ask('queue', '-p')).toBe('Mail queue is empty\n');
+  expect(await ask('queue')).toBe('Mail queue is empty\n');
+  expect(await ask('queue', '-j')).toBe('');
+});
+
+describe.skipIf(!installed(['postfix', 'postqueue', 'postsuper']))('beside postqueue', () => {
+  test('-p and -j show deferred and held mail as postqueue does', async () => {
+    await using postfix = await startPostfix({ relayPort: peer.port });
+    expect(await ask('queue', '-p')).toBe(await postfix.postqueue('-p'));
+    const theirs: string[] = [];
+    const ours: string[] = [];
+    for (const message of MESSAGES) {
+      theirs.push(await send(postfix.smtpPort, message));
+      ours.push(await send(fleet.smtpPort, message));
+    }
+    await waitFor(
+      async () => reasons(parse(await postfix.postqueue('-j'))) === 5,
+      20_000,
+      'deferrals of Postfix',
+    );
+    await waitFor(
+      async () => reasons(parse(await ask('queue', '-j'))) === 5,
+      20_000,
+      'deferrals of the fleet',
+    );
+    await postfix.hold(theirs[HELD] ?? '');
+    await ask('queue', '--hold', ours[HELD] ?? '');
+
+    const [theirList, ourList] = [await postfix.postqueue('-p'), await ask('queue', '-p')];
+    expect(comparable(ourList)).toEqual(comparable(theirList));
+    expect(new Set(columns(ourList))).toEqual(new Set(columns(theirList)));
+    const [theirJson, ourJson] = [await postfix.postqueue('-j'), await ask('queue', '-j')];
+    const shape = (lines: string): unknown =>
+      parse(lines)
+        .map((listed) => ({
+          ...listed,
+          keys: Object.keys(listed),
+          ...{ queue_id: '', arrival_time: 0, message_size: 0 },
+          recipients: listed.recipients.toSorted((a, b) => (a.address < b.address ? -1 : 1)),
+        }))
+        .toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+    expect(shape(ourJson)).toEqual(shape(theirJson));
+    for (const [list, json] of [
+      [theirList, theirJson],
+      [ourList, ourJson],
+    ] as const) {
+      const bytes = parse(json).reduce((sum, listed) => sum + listed.message_size, 0);
+      expect(/^-- (\d+) Kbytes in 3 Requests\.$/m.exec(list)?.[1]).toBe(String(Math.floor(bytes / 1024)));
+    }
+  });
+});
+
+test('hold, release and delete; a message that is not there draws a sentence', async () => {
+  const queueId = await send(fleet.smtpPort, ['me@example.com', ['busy@example.org'], 100]);
+  const listed = async (): Promise<Listed | undefined> =>
+    parse(await ask('queue', '-j')).find((one) => one.queue_id === queueId);
+  await waitFor(async () => (await listed())?.queue_name === 'deferred', 10_000, 'the deferral');
+  await ask('queue', '--hold', queueId);
+  expect((await listed())?.queue_name).toBe('hold');
+  await ask('queue', '--release', queueId);
+  await waitFor(async () => (await listed())?.queue_name === 'deferred', 10_000, 'another attempt');
+  await ask('queue', '--delete', queueId);
+  expect(await listed()).toBeUndefined();
+  expect(await ask('log', queueId)).toMatch(/ held\n[^]* released\n[^]* removed\n$/);
+
+  for (const option of ['-i', '--hold', '--release', '--delete']) {
+    expect(await fleet.command(['queue', option, queueId])).toEqual({
+      code: EX_UNAVAILABLE,
+      stdout: '',
+      stderr: `mailfleet: no message ${queueId} in a queue where this can be done; see mailfleet queue -p\n`,
+    });
+  }
+  expect(await fleet.command(['queue', '-f', '--delete', queueId])).toEqual({
+    code: EX_USAGE,
+    stdout: '',
+    stderr: 'mailfleet: queue takes one of -p, -j, -f, -i, --hold, --release and --delete\n',
+  });
+});
+
+test('-i tries one deferred message at once, -f all; a held one stays', async () => {
+  const first = await send(fleet.smtpPort, ['me@example.com', ['busy1@example.org'], 100]);
+  const second = await send(fleet.smtpPort, ['me@example.com', ['busy2@example.org'], 100]);
+  const third = await send(fleet.smtpPort, ['me@example.com', ['busy3@example.org'], 100]);
+  const queueOf = async (queueId: string): Promise<string | undefined> =>
+    parse(await ask('queue', '-j')).find((one) => one.queue_id === queueId)?.queue_name;
+  for (const queueId of [first, second, third]) {
+    await waitFor(async () => (await queueOf(queueId)) === 'deferred', 10_000, `the deferral of ${queueId}`);
+  }
+  await ask('queue', '--hold', third);
+  peer.hooks = {};
+  const count = peer.messageCount;
+  await ask('queue', '-i', first);
+  await peer.waitForMessages(count + 1, 10_000);
+  await waitFor(async () => (await queueOf(first)) === undefined, 10_000, 'the end of the first');
+  expect(await queueOf(second)).toBe('deferred');
+  await ask('queue', '-f');
+  await waitFor(async () => (await queueOf(second)) === undefined, 10_000, 'the end of the second');
+  expect(await queueOf(third)).toBe('hold');
+  expect(peer.messages.slice(count)[0]?.recipients).toEqual(['busy1@example.org']);
+});
+
+test('a listing of several pages has each message once', async () => {
+  const before = new Set(parse(await ask('queue', '-j')).map((listed) => listed.queue_id));
+  // One reply for all: the destination counts as dead after it, and what comes in is deferred without an attempt.
+  peer.hooks = { greeting: { reply: '421 4.3.2 not now', close: true } };
+  const submit = async (n: number): Promise<string> => {
+    const response = await fetch(`${fleet.httpUrl}/v1/messages`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ from: 'me@example.com', to: [`r${n}@example.org`], subject: 'x', text: 'x' }),
+    });
+    return ((await response.json()) as { id: string }).id;
+  };
+  const ids: string[] = [];
+  for (let n = 0; n < 1_200; n += 60)
+    ids.push(...(await Promise.all(Array.from({ length: 60 }, (_, i) => submit(n + i)))));
+  const settled = async (): Promise<boolean> =>
+    !parse(await ask('queue', '-j')).some(
+      ({ queue_name }) => queue_name === 'active' || queue_name === 'incoming',
+    );
+  await waitFor(settled, 30_000, 'all messages in the deferred queue');
+
+  const listed = parse(await ask('queue', '-j')).map((one) => one.queue_id);
+  expect(listed.filter((queueId) => !before.has(queueId)).toSorted()).toEqual(ids.toSorted());
+  const printed = await ask('queue', '-p');
+  expect(printed.match(/^-{4}Queue ID/gm)).toHaveLength(1);
+  expect(printed.match(/^\w{10,}[ *!]/gm)).toHaveLength(1_200 + before.size);
+  expect(printed).toMatch(new RegExp(`^-- \\d+ Kbytes in ${1_200 + before.size} Requests\\.\n$`, 'm'));
+});
+
+test('log: the timeline of a message, as text and as JSON; an unknown id draws a sentence', async () => {
+  const [queueId = ''] = parse(await ask('queue', '-j'))
+    .filter(({ recipients }) => recipients.some(({ address }) => address.startsWith('r0@')))
+    .map((listed) => listed.queue_id);
+  const text = await ask('log', queueId);
+  expect(text).toMatch(/^\S+Z +\+\d\.\d{3}s accepted from=<me@example\.com> recipients=1\n/);
+  expect(text).toMatch(/ deferred to=<r0@example\.org> relay=\S+ dsn=4\.3\.2 \(.*421 4\.3\.2 not now.*\)\n/);
+  expect(text).toMatch(/\nnow in the deferred queue, next attempt \S+Z\n$/);
+  const view = JSON.parse(await ask('log', '--json', queueId)) as {
+    listing: { queue: string };
+    timeline: { kind: string }[];
+  };
+  expect(view.listing.queue).toBe('deferred');
+  expect(view.timeline[0]?.kind).toBe('accepted');
+  expect(await fleet.command(['log', '4nonsense'])).toEqual({
+    code: EX_UNAVAILABLE,
+    stdout: '',
+    stderr:
+      'mailfleet: nothing is known of 4nonsense; finished messages are kept for message_timeline_time\n',
+  });
+});
+
+test('log without an id: the end of maillog_file in whole lines; -f goes on with what is added', async () => {
+  const log = await ask('log');
+  const whole = await fleet.maillog();
+  expect(Buffer.byteLength(whole)).toBeGreaterThan(16_384);
+  expect(log.length).toBeLessThanOrEqual(16_384);
+  expect(`\n${whole}`.endsWith(`\n${log}`)).toBe(true);
+
+  const following = spawn(
+    process.execPath,
+    [
+      '--conditions=source',
+      MAIN,
+      'log',
+      '-f',
+      '-c',
+      fleet.directory,
+      '-o',
+      `maillog_file=${fleet.directory}/maillog`,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  let output = '';
+  following.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  await waitFor(() => output !== '', 30_000, 'the end of the log so far');
+  const queueId = await send(fleet.smtpPort, ['me@example.com', ['follow@example.org'], 100]);
+  await waitFor(() => output.includes(`${queueId}: from=<me@example.com>`), 10_000, 'the new lines');
+  following.kill();
+  await once(following, 'exit');
+  const now = await fleet.maillog();
+  expect(`\n${now}`).toContain(`\n${output.trimEnd()}\n`);
+});
+
+test('log of a fleet that logs to the standard output says where to look', async () => {
+  const { code, stderr } = await fleet.command(['log', '-o', 'maillog_file=']);
+  expect(stderr).toBe(
+    'mailfleet: maillog_file is not set, so the log goes to the standard output of the daemons; set it to a file\n',
+  );
+  expect(code).toBe(78);
+});
