@@ -8,6 +8,7 @@
 import type { Config } from '@mailfleet/config';
 import { parseNexthop } from '@mailfleet/routing';
 import { createTlsClient, globalLevel, openTlsPolicies } from '@mailfleet/tls';
+import { AheadMemory, type NextRequest } from './ahead.ts';
 import { Attempt, type Remark, type Surroundings } from './attempt.ts';
 import type { Batch, DeliveryRequest, Protocol, RequestResult } from './delivery.ts';
 import { type Element, HostLoop } from './host-loop.ts';
@@ -56,6 +57,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     settings,
     remark: options.remark ?? (() => undefined),
     now: options.now ?? Date.now,
+    aheadMemory: new AheadMemory(),
   };
   const tls = createTlsClient(config, protocol);
   const policies = openTlsPolicies(config, protocol);
@@ -88,13 +90,17 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
             returned.push(request.envelope.queueId);
             continue;
           }
+          const next = batch.requests[position + 1];
+          const wanted = (): boolean => next !== undefined && !io.signal.aborted && !records.failed;
           const result = await deliverRequest(request, {
             around,
             loop,
             io,
             contents,
             position,
-            wanted: () => position + 1 < batch.requests.length && !io.signal.aborted && !records.failed,
+            wanted,
+            next: () =>
+              next !== undefined && wanted() ? nextAtHand(next, contents.atHand(position + 1)) : undefined,
           });
           await records.add(result);
           if (result.hopStatus !== undefined) {
@@ -119,10 +125,14 @@ interface RequestContext {
   readonly contents: ContentPrefetch;
   readonly position: number;
   readonly wanted: () => boolean;
+  readonly next: () => NextRequest | undefined;
 }
 
+const nextAtHand = (request: DeliveryRequest, content: Content | undefined): NextRequest | undefined =>
+  content && { request, needsSmtputf8: needsSmtputf8(request, content) };
+
 const deliverRequest = async (request: DeliveryRequest, context: RequestContext): Promise<RequestResult> => {
-  const { around, loop, io, contents, position, wanted } = context;
+  const { around, loop, io, contents, position, wanted, next } = context;
   const attempt = new Attempt(request, around);
   const content = await contents.take(position);
   if (content === undefined) {
@@ -137,6 +147,7 @@ const deliverRequest = async (request: DeliveryRequest, context: RequestContext)
     content: repeatable,
     beforeDot: (recipients) => io.beforeDot(request, recipients),
     wanted,
+    next,
   });
   repeatable.dispose();
   return attempt.result();

@@ -7,6 +7,7 @@
  * really deferred someone, unless a session of this request ran its transaction to the end.
  */
 import type { MailEvent } from '@mailfleet/telemetry';
+import type { AheadMemory } from './ahead.ts';
 import type {
   DeliveryRequest,
   DsnStatus,
@@ -28,6 +29,7 @@ export interface Surroundings {
   readonly remark: (event: Remark) => void;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  readonly aheadMemory: AheadMemory;
 }
 
 export interface Failure {
@@ -107,6 +109,11 @@ export class Attempt {
 
   get anyUnmarked(): boolean {
     return this.#marks.includes('unmarked');
+  }
+
+  /** Someone waits for another host. */
+  get anyKept(): boolean {
+    return this.#marks.includes('keep');
   }
 
   step(step: string, detail?: string): void {

@@ -42,7 +42,7 @@ export class ContentEncoder {
     return this.#take();
   }
 
-  /** Whole content, the final dot and `tail` (a QUIT) in one buffer: a dot on its own would wait for an acknowledgement. */
+  /** Whole content, the final dot and `tail` (further commands) in one buffer: a dot on its own would wait for an acknowledgement. */
   encodeWhole(content: Buffer, tail: string): Buffer {
     this.#open(content.length + 16 + tail.length);
     this.#scan(content);
@@ -63,8 +63,8 @@ export class ContentEncoder {
       this.#byte(CR);
     }
     if (!this.#atStart) this.#newline();
-    this.#room(3 + tail.length);
-    this.#length += this.#out.write(`.\r\n${tail}`, this.#length, 'latin1');
+    this.#room(3 + Buffer.byteLength(tail));
+    this.#length += this.#out.write(`.\r\n${tail}`, this.#length, 'utf8');
   }
 
   #scan(source: Buffer): void {

@@ -220,19 +220,26 @@ describe('a batch', () => {
     expect(server.connections.total).toBe(3);
   });
 
-  it('stops after the transaction in flight when the signal aborts', async () => {
-    const server = await start();
-    const stop = new AbortController();
-    const { outcomes, returned } = await deliver({
-      servers: [server],
-      signal: stop.signal,
-      requests: [['a@example.com'], ['b@example.com'], ['c@example.com']],
-      onRecord: () => stop.abort(),
-    });
-    expect(outcomes).toHaveLength(1);
-    expect(returned).toEqual(['Q2', 'Q3']);
-    await waitFor(() => server.sessions[0]?.commands.at(-1) === 'QUIT');
-  });
+  it.each(['yes', 'no'])(
+    'stops after the transaction in flight when the signal aborts (transaction pipelining %s)',
+    async (ahead) => {
+      const server = await start();
+      const stop = new AbortController();
+      const { outcomes, returned } = await deliver({
+        servers: [server],
+        config: { smtp_transaction_pipelining: ahead },
+        signal: stop.signal,
+        requests: [['a@example.com'], ['b@example.com'], ['c@example.com']],
+        onRecord: () => stop.abort(),
+      });
+      expect(outcomes).toHaveLength(1);
+      expect(returned).toEqual(['Q2', 'Q3']);
+      // No QUIT where the server waits for the content of the second message.
+      await waitFor(() => server.sessions[0]?.ended === true);
+      expect(server.sessions[0]?.commands.at(-1)).toBe(ahead === 'yes' ? 'DATA' : 'QUIT');
+      expect(server.messageCount).toBe(1);
+    },
+  );
 
   it('honours the count limit of reuse', async () => {
     const server = await start();

@@ -6,6 +6,7 @@
  * the last host is recorded where it would be passed on to the next at any other.
  */
 import { requiresTls, type TlsClient, type TlsPolicies, type TlsPolicy } from '@mailfleet/tls';
+import type { NextRequest } from './ahead.ts';
 import type { Attempt, Failure, Surroundings } from './attempt.ts';
 import { connectTo } from './connect.ts';
 import { missingSmtputf8, shakeHands } from './handshake.ts';
@@ -44,6 +45,8 @@ export interface RequestIo {
   readonly beforeDot: (recipients: readonly number[]) => void;
   /** Another request waits for the session. */
   readonly wanted: () => boolean;
+  /** That request, when its content is at hand. */
+  readonly next: () => NextRequest | undefined;
 }
 
 /** What became of one address. */
@@ -241,12 +244,15 @@ export class HostLoop {
       content,
       beforeDot: io.beforeDot,
       wanted: io.wanted,
+      next: io.next,
     }).run();
   }
 
   /** After a transaction: keeps the session for the next request, or ends it in the way its state allows. */
   async #settle(attempt: Attempt, io: RequestIo, kept: KeptSession, end: TransactionEnd): Promise<void> {
     const { session } = kept;
+    const healthy = session.reusable && session.connection.failure === undefined;
+    if (session.ahead !== undefined && !healthy) session.aheadFailed(attempt);
     attempt.endSession();
     session.attempt = undefined;
     switch (end.kind) {

@@ -16,6 +16,7 @@ export class ContentPrefetch {
   readonly #requests: readonly DeliveryRequest[];
   readonly #fetch: FetchContent;
   readonly #ahead = new Map<number, Promise<Content | undefined>>();
+  readonly #here = new Map<number, Content>();
   #next = 0;
   #bytes = 0;
 
@@ -33,8 +34,14 @@ export class ContentPrefetch {
     const fetched = this.#ahead.get(position);
     if (fetched === undefined) return this.#fetch(request);
     this.#ahead.delete(position);
+    this.#here.delete(position);
     this.#bytes -= request.envelope.sizeBytes;
     return fetched;
+  }
+
+  /** Content that is here already and was not taken. */
+  atHand(position: number): Content | undefined {
+    return this.#here.get(position);
   }
 
   /** Closes streams that were fetched and not taken. */
@@ -46,15 +53,21 @@ export class ContentPrefetch {
     }
   }
 
-  #fetchAhead(position: number): void {
-    while (this.#next < this.#requests.length && this.#next < position + AHEAD_REQUESTS) {
-      const request = this.#requests[this.#next];
+  #fetchAhead(current: number): void {
+    while (this.#next < this.#requests.length && this.#next < current + AHEAD_REQUESTS) {
+      const position = this.#next;
+      const request = this.#requests[position];
       if (request === undefined || this.#bytes > AHEAD_BYTES) return;
       if (request.envelope.sizeBytes <= LARGE_BYTES) {
         const fetched = this.#fetch(request);
-        // Whoever takes it sees the error; until then it must not count as unhandled.
-        fetched.catch(() => undefined);
-        this.#ahead.set(this.#next, fetched);
+        this.#ahead.set(position, fetched);
+        fetched.then(
+          (content) => {
+            if (content !== undefined && this.#ahead.has(position)) this.#here.set(position, content);
+          },
+          // Whoever takes it sees the error; until then it must not count as unhandled.
+          () => undefined,
+        );
         this.#bytes += request.envelope.sizeBytes;
       }
       this.#next++;

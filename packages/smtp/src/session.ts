@@ -5,6 +5,7 @@
  * that signals a protocol error, a failed handshake. Refused senders and recipients do not.
  */
 import type { Socket } from 'node:net';
+import type { Opening } from './ahead.ts';
 import type { Attempt, Surroundings } from './attempt.ts';
 import { type Endpoint, nameAddress, nameAddressPort } from './connect.ts';
 import { Connection } from './connection.ts';
@@ -29,6 +30,9 @@ export class Session {
   plaintextRetry = false;
   /** PIX workaround: let the content go out before the dot. */
   delayDot = false;
+  /** What was written behind the last dot: the session now belongs to that request. */
+  ahead: Opening | undefined;
+  #aheadLost = false;
   /** The request being served, for log lines. */
   attempt: Attempt | undefined;
 
@@ -59,6 +63,7 @@ export class Session {
   /** May serve one more request: healthy, and within the limits of time and count. */
   mayServeAnother(): boolean {
     const { reuseTimeLimitMs, reuseCountLimit } = this.#around.settings;
+    if (this.ahead !== undefined) return this.reusable && this.connection.failure === undefined;
     return (
       this.reusable &&
       this.connection.failure === undefined &&
@@ -72,12 +77,28 @@ export class Session {
   /** Says goodbye (unless the connection is dead) and closes. */
   async quit(): Promise<void> {
     const { connection } = this;
+    if (this.ahead !== undefined) {
+      // The server may wait for content: a QUIT would be taken for some.
+      connection.destroy();
+      return;
+    }
     if (connection.failure === undefined) {
       connection.write('QUIT\r\n');
       const { skipQuitResponse, timeouts } = this.#around.settings;
       if (!skipQuitResponse) await connection.readReply(timeouts.quit);
     }
     connection.close();
+  }
+
+  /** What was sent ahead is lost, and the session with it; says so once the host gets no more of it. */
+  aheadFailed(attempt: Attempt): void {
+    this.reusable = false;
+    if (this.#aheadLost) return;
+    this.#aheadLost = true;
+    if (!this.#around.aheadMemory.failed(this.endpoint)) return;
+    attempt.remark(
+      `host ${this.relay} did not answer a transaction sent along with the end of data: from now on it gets one after the other`,
+    );
   }
 
   #warn(text: string): void {

@@ -39,6 +39,8 @@ export interface AgentSettings extends ConnectSettings, ConnectionLimits, Envelo
   readonly skipQuitResponse: boolean;
   readonly discard: Discard;
   readonly sendXforward: boolean;
+  /** Send the next transaction's commands along with the end of data. */
+  readonly transactionPipelining: boolean;
   readonly lineLimit: number;
   readonly softBounce: boolean;
   readonly helpfulWarnings: boolean;
@@ -75,6 +77,7 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   skipQuitResponse: config.getFor(protocol, 'smtp_skip_quit_response'),
   discard: parseDiscard(config.getFor(protocol, 'smtp_discard_ehlo_keywords')),
   sendXforward: config.getFor(protocol, 'smtp_send_xforward_command'),
+  transactionPipelining: config.getFor(protocol, 'smtp_transaction_pipelining'),
   lineLimit: config.getFor(protocol, 'smtp_line_length_limit'),
   lineLengthLimit: config.get('line_length_limit'),
   perRequestDeadline: config.getFor(protocol, 'smtp_per_request_deadline'),

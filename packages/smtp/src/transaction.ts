@@ -9,6 +9,7 @@
  * Each recipient is marked at the attempt by the reply that decides about it. What is returned says what the
  * connection is good for afterwards.
  */
+import { inStep, type NextRequest, type Opening, openingOf } from './ahead.ts';
 import type { Attempt, Failure, Surroundings } from './attempt.ts';
 import type { IoFailure } from './connection.ts';
 import { ContentEncoder } from './content.ts';
@@ -17,7 +18,7 @@ import { ioFailureOf } from './handshake.ts';
 import { isSafe } from './quote.ts';
 import { type Reply, replyText } from './reply.ts';
 import type { Session } from './session.ts';
-import type { Timeouts } from './settings.ts';
+import { isProtocolError, PIPELINE_BYTES, type Stage, timeoutOf, whereContent, whereOf } from './stages.ts';
 
 export type Content = Buffer | AsyncIterable<Uint8Array>;
 
@@ -42,10 +43,10 @@ export interface TransactionContext {
   readonly beforeDot: (recipients: readonly number[]) => void;
   /** Another request waits for this session. */
   readonly wanted: () => boolean;
+  /** That request, when its transaction may be opened along with the end of this one. */
+  readonly next: () => NextRequest | undefined;
 }
 
-/** Commands that may stand in the server's input unanswered, in bytes (RFC 2920 section 3.1 and the usual buffer sizes). */
-const PIPELINE_BYTES = 4096;
 /** An older network I/O than this makes the sender wait for replies before it sends more. */
 const STALE_IO_MS = 10_000;
 /** Content that may wait in this process before the sender waits for the network. */
@@ -53,34 +54,8 @@ const BACKLOG_BYTES = 256 * 1024;
 /** Larger contents go out in pieces, so that no encoded copy of the whole exists. */
 const PIECE_BYTES = 64 * 1024;
 
-type Stage = 'xforward1' | 'xforward2' | 'mail' | 'rcpt' | 'data' | 'dot' | 'rset' | 'quit';
-
-const where: Readonly<Record<Stage, string>> = {
-  xforward1: 'sending XFORWARD name/address',
-  xforward2: 'sending XFORWARD protocol/helo_name',
-  mail: 'sending MAIL FROM',
-  rcpt: 'sending RCPT TO',
-  data: 'sending DATA command',
-  dot: 'sending end of data -- message may be sent more than once',
-  rset: 'sending RSET',
-  quit: 'sending QUIT',
-};
-const whereContent = 'sending message body';
-
-const timeoutOf: Readonly<Record<Stage, keyof Timeouts>> = {
-  xforward1: 'xforward',
-  xforward2: 'xforward',
-  mail: 'mail',
-  rcpt: 'rcpt',
-  data: 'dataInit',
-  dot: 'dataDone',
-  rset: 'rset',
-  quit: 'quit',
-};
-
-/** Reply codes that betray a confused server: such a session serves no second message. */
-const isProtocolError = (code: number): boolean =>
-  code < 400 || code > 599 || (code >= 500 && code <= 509) || code === 555;
+/** A server that has not shown yet that it answers an opening sent ahead gets no more time than this to begin. */
+const FIRST_AHEAD_MS = 10_000;
 
 export class Transaction {
   readonly #context: TransactionContext;
@@ -110,6 +85,10 @@ export class Transaction {
     const { envelope } = attempt.request;
     const { features } = session;
     const { settings } = around;
+
+    const opening = session.ahead;
+    session.ahead = undefined;
+    if (opening !== undefined) return await this.#resume(opening);
 
     if (features.sizeLimit > 0 && features.sizeLimit < envelope.sizeBytes) {
       attempt.failAll('message', {
@@ -151,6 +130,43 @@ export class Transaction {
     if (!(await this.#sync())) return this.#ended();
     if (this.#dataRejected) return await this.#abort();
     return await this.#sendContent();
+  }
+
+  /** The commands went out behind the last message: what is left of them is to read the replies. */
+  async #resume({ request, stages }: Opening): Promise<TransactionEnd> {
+    const { attempt, session, around } = this.#context;
+    const { connection, endpoint } = session;
+    if (request !== attempt.request)
+      throw new Error(`${attempt.queueId} was given another request's session`);
+    const proven = around.aheadMemory.isProven(endpoint);
+    this.#rcpts = attempt.recipients.map((_, position) => position);
+    attempt.setUpDone();
+    const replies: Reply[] = [];
+    for (const stage of stages) {
+      const limit = around.settings.timeouts[timeoutOf[stage]];
+      const doubtful = !proven && replies.length === 0;
+      const reply =
+        connection.takeReply() ??
+        (await connection.readReply(
+          doubtful ? Math.min(limit === 0 ? FIRST_AHEAD_MS : limit, FIRST_AHEAD_MS) : limit,
+        ));
+      if (typeof reply === 'string') break;
+      replies.push(reply);
+    }
+    const healthy = connection.failure === undefined && connection.unread === 0;
+    if (!healthy || !inStep(stages, replies, proven)) {
+      session.aheadFailed(attempt);
+      return { kind: 'stale' };
+    }
+    around.aheadMemory.succeeded(endpoint);
+    for (const [index, stage] of stages.entries()) {
+      const reply = replies[index];
+      if (reply === undefined) break;
+      this.#due.push(stage);
+      this.#received++;
+      this.#handle(stage, reply);
+    }
+    return this.#dataRejected ? await this.#abort() : await this.#sendContent();
   }
 
   /** The last barrier: whatever came in, no address can add a command line of its own. */
@@ -212,7 +228,7 @@ export class Transaction {
       if (stage === undefined) break;
       const reply = connection.takeReply() ?? (await connection.readReply(timeouts[timeoutOf[stage]]));
       if (typeof reply === 'string') {
-        this.#fail(reply, where[stage]);
+        this.#fail(reply, whereOf[stage]);
         return false;
       }
       this.#received++;
@@ -269,10 +285,12 @@ export class Transaction {
   }
 
   #handleDot(reply: Reply, accepted: boolean): void {
-    const { attempt, around } = this.#context;
+    const { attempt, around, session } = this.#context;
     if (this.#accepted.length === 0) return;
     attempt.transferDone();
     attempt.step('dot');
+    // Whoever announces the end of the session will not answer what came behind the dot.
+    if (reply.code === 421 && session.ahead !== undefined) session.aheadFailed(attempt);
     if (around.settings.protocol === 'lmtp') {
       const position = this.#accepted[this.#dotReplies++];
       if (position === undefined) return;
@@ -317,11 +335,11 @@ export class Transaction {
       attempt.remark(`breaking line > ${around.settings.lineLimit} bytes with <CR><LF>SPACE`),
     );
     const quitsAlong = !keep && this.#pipelining;
-    const tail = quitsAlong ? 'QUIT\r\n' : '';
+    const tail = (): string => (quitsAlong ? 'QUIT\r\n' : keep ? this.#openNext() : '');
 
     if (Buffer.isBuffer(content) && content.length <= PIECE_BYTES && !session.delayDot) {
       this.#beforeDot();
-      connection.write(encoder.encodeWhole(content, tail));
+      connection.write(encoder.encodeWhole(content, tail()));
     } else {
       const sent = await this.#sendPieces(encoder, content);
       if (sent !== 'sent') return sent;
@@ -331,7 +349,7 @@ export class Transaction {
         await new Promise((resolve) => setTimeout(resolve, around.settings.pix.delayMs));
       }
       this.#beforeDot();
-      connection.write(encoder.end(tail));
+      connection.write(encoder.end(tail()));
     }
     if (connection.backlog > 0) {
       const failure = await connection.drained(around.settings.timeouts.dataXfer);
@@ -340,6 +358,19 @@ export class Transaction {
     const dots = around.settings.protocol === 'lmtp' ? this.#accepted.length : 1;
     for (let dot = 0; dot < dots; dot++) this.#due.push('dot');
     return await this.#finish(keep, quitsAlong);
+  }
+
+  /** The next request's commands, to be written behind the dot; empty where its turn must wait for the reply. */
+  #openNext(): string {
+    const { attempt, session, around, next } = this.#context;
+    const { settings, aheadMemory } = around;
+    // Recipients left over go to another host before the next request has its turn.
+    if (!settings.transactionPipelining || !this.#pipelining || attempt.anyKept) return '';
+    if (!aheadMemory.mayTry(session.endpoint)) return '';
+    const request = next();
+    const opening = request && openingOf(request, session.features, settings);
+    session.ahead = opening;
+    return opening?.text ?? '';
   }
 
   async #sendPieces(encoder: ContentEncoder, content: Content): Promise<'sent' | TransactionEnd> {

@@ -90,6 +90,14 @@ export const mailfleet = {
     origin: 'mailfleet',
     doc: 'How many workers `mailfleet up` starts.',
   },
+  smtp_transaction_pipelining: {
+    type: 'boolean',
+    default: 'yes',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    lmtp: {},
+    doc: 'On a session that serves several messages of a batch, to a server with PIPELINING: send MAIL, RCPT and DATA of the next message along with the end of the current one, so that a message costs one round trip. A server that does not answer as it should gets one message after the other from then on.',
+  },
   intake_smtp_listen: {
     type: 'list',
     default: '127.0.0.1:2525',
@@ -152,7 +160,7 @@ export const mailfleet = {
     default: '',
     since: '0.1.0',
     origin: 'mailfleet',
-    doc: 'File with one `user:password` a line for the dashboard. Empty: no password, loopback only.',
+    doc: 'File that holds the password of the dashboard, for any user name. Empty: no password, loopback only.',
   },
   content_directory: {
     type: 'directory',

@@ -1,0 +1,121 @@
+/**
+ * One round trip per message: the next request's MAIL, RCPT and DATA go out in the same write as the final dot of the current
+ * message (RFC 2920 lets MAIL stand anywhere in a group of commands, and DATA at its end).
+ *
+ * An opening that is on its way binds the session: only its own request may use it, or nobody, because the server may already
+ * wait for that content. Its replies are judged as a whole before any of them counts, so that a server that lost
+ * count costs a fresh session and never a verdict. Servers that cannot do it are remembered.
+ */
+import type { Endpoint } from './connect.ts';
+import type { DeliveryRequest } from './delivery.ts';
+import type { Features } from './ehlo.ts';
+import { mailCommand, rcptCommand, xforwardCommands } from './envelope.ts';
+import { isSafe } from './quote.ts';
+import type { Reply } from './reply.ts';
+import type { AgentSettings } from './settings.ts';
+import { isProtocolError, PIPELINE_BYTES, type Stage } from './stages.ts';
+
+/** The request that waits for the session, its content at hand. */
+export interface NextRequest {
+  readonly request: DeliveryRequest;
+  readonly needsSmtputf8: boolean;
+}
+
+/** Commands that were written ahead of their transaction. */
+export interface Opening {
+  readonly request: DeliveryRequest;
+  /** All command lines, line ends included. */
+  readonly text: string;
+  /** What each command was, in order; the last one is DATA. */
+  readonly stages: readonly Stage[];
+}
+
+/** The opening of a request's transaction; undefined when it must be built one reply at a time, or not at all. */
+export const openingOf = (
+  { request, needsSmtputf8 }: NextRequest,
+  features: Features,
+  settings: AgentSettings,
+): Opening | undefined => {
+  const { envelope, recipients } = request;
+  const tooLarge = features.sizeLimit > 0 && features.sizeLimit < envelope.sizeBytes;
+  if (tooLarge || (needsSmtputf8 && !features.smtputf8)) return undefined;
+  if (!isSafe(envelope.sender) || recipients.some(({ address }) => !isSafe(address))) return undefined;
+  const stages: Stage[] = [];
+  let text = '';
+  const add = (command: string | undefined, stage: Stage): void => {
+    if (command === undefined) return;
+    text += `${command}\r\n`;
+    stages.push(stage);
+  };
+  if (settings.sendXforward) {
+    const { nameAddress, protocolHelo } = xforwardCommands(envelope, features);
+    add(nameAddress, 'xforward1');
+    add(protocolHelo, 'xforward2');
+  }
+  add(mailCommand(envelope, features, settings), 'mail');
+  for (const recipient of recipients) add(rcptCommand(recipient, envelope, features, settings), 'rcpt');
+  add('DATA', 'data');
+  return Buffer.byteLength(text) > PIPELINE_BYTES ? undefined : { request, text, stages };
+};
+
+/**
+ * Whether the replies can be those to the opening's commands.
+ * @param proven the server has done it before: then a refusal is meant for the message, not for the way it came
+ */
+export const inStep = (stages: readonly Stage[], replies: readonly Reply[], proven: boolean): boolean =>
+  stages.every((stage, index) => {
+    const reply = replies[index];
+    if (reply === undefined || reply.garbled) return false;
+    const digit = Math.trunc(reply.code / 100);
+    switch (stage) {
+      case 'mail':
+        if (digit === 4) return reply.code !== 421;
+        if (digit === 5) return proven || !(isProtocolError(reply.code) || reply.code === 554);
+        return digit === 2;
+      case 'data':
+        return digit >= 3 && digit <= 5;
+      default:
+        return digit === 2 || digit === 4 || digit === 5;
+    }
+  });
+
+/** Hosts to remember; the oldest is forgotten first. */
+const MAX_HOSTS = 10_000;
+
+/** Which servers take an opening along with the end of data: trusted until the first failure, and after a success until the second. */
+export class AheadMemory {
+  readonly #hosts = new Map<string, 'works' | 'fails'>();
+
+  mayTry(endpoint: Endpoint): boolean {
+    return this.#hosts.get(keyOf(endpoint)) !== 'fails';
+  }
+
+  isProven(endpoint: Endpoint): boolean {
+    return this.#hosts.get(keyOf(endpoint)) === 'works';
+  }
+
+  succeeded(endpoint: Endpoint): void {
+    if (!this.isProven(endpoint)) this.#set(endpoint, 'works');
+  }
+
+  /** @returns true when this server will not be tried again. */
+  failed(endpoint: Endpoint): boolean {
+    if (this.isProven(endpoint)) {
+      this.#hosts.delete(keyOf(endpoint));
+      return false;
+    }
+    this.#set(endpoint, 'fails');
+    return true;
+  }
+
+  #set(endpoint: Endpoint, state: 'works' | 'fails'): void {
+    this.#hosts.set(keyOf(endpoint), state);
+    if (this.#hosts.size <= MAX_HOSTS) return;
+    for (const oldest of this.#hosts.keys()) {
+      this.#hosts.delete(oldest);
+      break;
+    }
+  }
+}
+
+const keyOf = ({ address, port }: Endpoint): string => `${address} ${port}`;
