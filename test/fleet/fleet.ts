@@ -24,6 +24,7 @@ export interface FleetOptions {
 }
 
 export interface Fleet {
+  /** Folder of its main.cf, and of all its data unless a parameter says otherwise. */
   readonly directory: string;
   readonly smtpPort: number;
   readonly httpUrl: string;
@@ -80,14 +81,11 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     smtp_worker_processes: String(options.workers ?? 1),
     ...options.parameters,
   };
-  // A main.cf of its own: that of the machine is none of a test's business.
-  await writeFile(join(directory, 'main.cf'), '');
-  const overrides = [
-    ...['-c', directory],
-    ...Object.entries(parameters).flatMap(([name, value]) => ['-o', `${name}=${value}`]),
-  ];
+  const lines = Object.entries(parameters).map(([name, value]) => `${name} = ${value}\n`);
+  await writeFile(join(directory, 'main.cf'), lines.join(''));
+  const common = ['-c', directory];
   const bornMs = performance.now();
-  const child = spawn(process.execPath, ['--conditions=source', MAIN, 'up', ...overrides], {
+  const child = spawn(process.execPath, ['--conditions=source', MAIN, 'up', ...common], {
     env: { ...ENV, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -132,7 +130,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     maillog: () => readFile(join(directory, 'maillog'), 'utf8'),
     output: () => output,
     command: ([name = '', ...args], input) =>
-      mailfleet([name, ...overrides, ...args], input === undefined ? {} : { input }),
+      mailfleet([name, ...common, ...args], input === undefined ? {} : { input }),
     stop,
     [Symbol.asyncDispose]: async () => {
       await stop();
