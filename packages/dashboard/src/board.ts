@@ -13,15 +13,14 @@ const boardPolicy =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'self'; form-action 'self'; frame-ancestors 'none'";
 
 export async function mountBoard(app: FastifyInstance, queue: BoardPort, readOnly: boolean): Promise<void> {
+  const queues = await queue.boardQueues();
   const adapter = new FastifyAdapter();
   adapter.setBasePath('/jobs');
   createBullBoard({
     // All shards' queues share their names; the prefix, which differs, keeps them apart.
-    queues: queue
-      .boardQueues()
-      .map(
-        (each) => new BullMQAdapter(each, { readOnlyMode: readOnly, prefix: `${each.opts.prefix ?? ''} ` }),
-      ),
+    queues: queues.map(
+      (each) => new BullMQAdapter(each, { readOnlyMode: readOnly, prefix: `${each.opts.prefix ?? ''} ` }),
+    ),
     serverAdapter: adapter,
     options: { uiConfig: { boardTitle: 'Mailfleet jobs', miscLinks: [{ text: 'Mailfleet', url: '/' }] } },
   });

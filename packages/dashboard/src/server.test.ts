@@ -104,7 +104,7 @@ const readable: Partial<DashboardOptions['queue']> = {
     );
     return from + limit < 120 ? { messages, cursor: String(from + limit) } : { messages };
   },
-  boardQueues: () => [],
+  boardQueues: async () => [],
 };
 
 describe('pages', () => {

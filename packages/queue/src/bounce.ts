@@ -8,7 +8,7 @@ import { noticePosted } from './scripts/delivery.ts';
 export function makeBouncePort(context: QueueContext): BouncePort {
   const timelineMs = context.config.get('message_timeline_time');
   return {
-    workNotices: (options, handle) => context.notices.work(options, handle),
+    workNotices: async (options, handle) => (await context.bull()).notices.work(options, handle),
 
     async noticeMaterial({ shard, queueId, notice }) {
       const fields = await hashOf(context, keysOfShard(context, shard).message(queueId));

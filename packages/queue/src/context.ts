@@ -1,7 +1,6 @@
 /** What the ports of one process share. Made by openQueue. */
 import type { Config } from '@mailfleet/config';
-import type { Batches } from './bull/batches.ts';
-import type { Notices } from './bull/notices.ts';
+import type { Bull } from './bull/bull.ts';
 import type { ContentFiles } from './content-files.ts';
 import type { ShardKeys } from './keys.ts';
 import type { Connection, ConnectionLog } from './redis/connection.ts';
@@ -17,8 +16,8 @@ export interface QueueContext {
   /** A connection of its own for each blocking reader. */
   readonly openBlocking: (name: string) => Connection;
   readonly files: ContentFiles;
-  readonly batches: Batches;
-  readonly notices: Notices;
+  /** BullMQ, loaded at the first call. */
+  readonly bull: () => Promise<Bull>;
   readonly now: () => number;
   readonly log: ConnectionLog;
 }

@@ -1,17 +1,14 @@
 /** Builds the queue of one process: connections, scripts, BullMQ, and the port of every role over them. */
 import type { Config } from '@mailfleet/config';
 import type { Telemetry } from '@mailfleet/telemetry';
-import type { Queue as BullQueue } from 'bullmq';
 import { makeBouncePort } from './bounce.ts';
-import { makeBatches } from './bull/batches.ts';
-import { makeBullContext } from './bull/connection.ts';
-import { makeNotices } from './bull/notices.ts';
+import type { Bull } from './bull/bull.ts';
 import { makeContentFiles } from './content-files.ts';
 import type { QueueContext } from './context.ts';
 import { makeIntakePort } from './intake.ts';
 import { keysOf } from './keys.ts';
 import { makeOperatorPort } from './operator.ts';
-import type { BouncePort, IntakePort, OperatorPort, SchedulerPort, WorkerPort } from './ports.ts';
+import type { BoardPort, BouncePort, IntakePort, OperatorPort, SchedulerPort, WorkerPort } from './ports.ts';
 import { type Connection, type ConnectionLog, makeConnections, parseRedisUrl } from './redis/connection.ts';
 import { checkSafety, type Preflight } from './redis/preflight.ts';
 import { makeSchedulerPort } from './scheduler.ts';
@@ -20,11 +17,6 @@ import { makeWorkerPort } from './worker.ts';
 
 /** How long a Redis that does not answer is waited for at the start. Later it is waited for without end. */
 const FIRST_ANSWER_MS = 10_000;
-
-/** The dashboard's port: BullMQ's queues of all shards, for bull-board. */
-export interface BoardPort {
-  boardQueues(): readonly BullQueue[];
-}
 
 export type Queue = IntakePort &
   SchedulerPort &
@@ -59,13 +51,14 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
 
   const shards = Array.from({ length: config.get('scheduler_shards') }, (_, shard) => keysOf(shard));
   const leaseMs = config.get('batch_lease_time');
-  const bull = makeBullContext(
-    connections.open({ name: 'mailfleet-bull', kind: 'plain' }),
-    options.tracing === true,
-    log,
-  );
-  const batches = makeBatches(bull, shards, leaseMs);
-  const notices = makeNotices(bull, shards, leaseMs);
+  const tracing = options.tracing === true;
+  let loaded: Promise<Bull> | undefined;
+  const bull = (): Promise<Bull> => {
+    loaded ??= import('./bull/bull.ts').then(({ makeBull }) =>
+      makeBull({ connections, shards, leaseMs, tracing, log }),
+    );
+    return loaded;
+  };
   const context: QueueContext = {
     config,
     shards,
@@ -73,8 +66,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
     run: laneRunner(connections),
     openBlocking: (name) => connections.open({ name, kind: 'blocking' }),
     files: makeContentFiles(config.get('content_directory')),
-    batches,
-    notices,
+    bull,
     now: Date.now,
     log,
   };
@@ -84,9 +76,13 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
     ...makeWorkerPort(context),
     ...makeBouncePort(context),
     ...makeOperatorPort(context, telemetry),
-    boardQueues: () => shards.flatMap((_, shard) => [batches.queue(shard), notices.queue(shard)]),
+    async boardQueues() {
+      const { batches, notices } = await bull();
+      return shards.flatMap((_, shard) => [batches.queue(shard), notices.queue(shard)]);
+    },
     async close() {
-      await Promise.all([batches.close(), notices.close()]);
+      const used = await loaded;
+      await Promise.all([used?.batches.close(), used?.notices.close()]);
       await connections.close();
     },
   };

@@ -281,5 +281,5 @@ export interface BoardPort {
    * The BullMQ queues of all shards for bull-board to show. They live and close with the queue object: the caller
    * neither closes them nor adds jobs to them.
    */
-  boardQueues(): readonly BullQueue[];
+  boardQueues(): Promise<readonly BullQueue[]>;
 }

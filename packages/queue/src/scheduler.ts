@@ -109,9 +109,8 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       }
       // After the script, which checked the fence. A crash in between leaves the message in active, and
       // recovery asks again for the same notice.
-      await context.notices.add(
-        conclusions.filter((each) => each.kind === 'notice').map(({ request }) => request),
-      );
+      const requests = conclusions.filter((each) => each.kind === 'notice').map(({ request }) => request);
+      if (requests.length > 0) await (await context.bull()).notices.add(requests);
     },
     async recordLocal(lease, result) {
       await fenced(
@@ -131,9 +130,9 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       );
     },
 
-    addBatches: (batches) => context.batches.add(batches),
-    outstandingBatches: (shard) => context.batches.outstanding(shard),
-    vanishedBatches: (shard, batchIds) => context.batches.vanished(shard, batchIds),
+    addBatches: async (batches) => (await context.bull()).batches.add(batches),
+    outstandingBatches: async (shard) => (await context.bull()).batches.outstanding(shard),
+    vanishedBatches: async (shard, batchIds) => (await context.bull()).batches.vanished(shard, batchIds),
 
     async finishFanout(lease, ageMs) {
       const fence = await redis.get(keysOfShard(context, lease.shard).fence);

@@ -18,7 +18,8 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
   return {
     async work({ sessions, signal, name }, deliver) {
       workerName = name;
-      await context.batches.work({ sessions, signal, name }, async (held) => {
+      const { batches } = await context.bull();
+      await batches.work({ sessions, signal, name }, async (held) => {
         const { batch, token, handedOutBefore, lost } = held;
         const done = new Set<string>();
         recorded.set(batch.id, done);

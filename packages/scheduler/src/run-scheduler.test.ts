@@ -223,7 +223,7 @@ test('a batch that vanished from the job queue goes out again', async () => {
   startScheduler('a');
   await accept('u@a.example');
   const waiting = async () => {
-    const jobs = await Promise.all(queue.boardQueues().map((each) => each.getJobs(['wait'])));
+    const jobs = await Promise.all((await queue.boardQueues()).map((each) => each.getJobs(['wait'])));
     return jobs.flat().find(({ data }) => 'requests' in (data as object));
   };
   const job = await waitFor(waiting, WAIT_MS, 'a batch');
