@@ -42,6 +42,8 @@ export interface SmtpServerOptions {
   readonly keepContent?: boolean;
   /** Default true; false counts messages and calls `onMessage`, but keeps none. */
   readonly keepMessages?: boolean;
+  /** Keeps every byte of the clients in `SmtpSession.rounds`. */
+  readonly record?: boolean;
   readonly onMessage?: (message: ReceivedMessage) => void;
 }
 
@@ -90,6 +92,7 @@ export async function startSmtpServer(options: SmtpServerOptions = {}): Promise<
       number,
       remoteAddress: socket.remoteAddress ?? '',
       commands: [],
+      rounds: [],
       helo: '',
       tls: undefined,
       user: undefined,
@@ -97,7 +100,7 @@ export async function startSmtpServer(options: SmtpServerOptions = {}): Promise<
       ended: false,
     };
     sessions.push(session);
-    const wire = openWire(socket);
+    const wire = openWire(socket, options.record === true ? session.rounds : undefined);
     try {
       const script = options.scripts?.[Math.min(number, options.scripts.length) - 1];
       if (script !== undefined) {

@@ -75,6 +75,8 @@ export interface SmtpSession {
   readonly remoteAddress: string;
   /** Every command line, in order; contents and AUTH responses left out. */
   readonly commands: string[];
+  /** All that the client sent, contents included, an entry for each time that it waited for replies; only with `record`. */
+  readonly rounds: string[];
   helo: string;
   tls: { protocol: string; cipher: string; servername: string } | undefined;
   user: string | undefined;

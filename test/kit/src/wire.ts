@@ -32,18 +32,31 @@ export interface Wire {
   readonly ended: boolean;
 }
 
-export function openWire(socket: Socket): Wire {
+/**
+ * With `rounds`, what the client sends is kept there as it came (after decryption, a char for each byte): a new entry begins when
+ * the server had nothing left to read and waited for a line, so that commands of one entry were sent without waiting for replies.
+ */
+export function openWire(socket: Socket, rounds?: string[]): Wire {
   let stream: Socket = socket;
   let input: Buffer = Buffer.alloc(0);
   let output: (string | Uint8Array)[] = [];
   let ended = false;
   let wake: (() => void) | undefined;
+  let roundIsOver = true;
 
+  function record(chunk: Buffer): void {
+    if (rounds === undefined) return;
+    const text = chunk.toString('latin1');
+    if (roundIsOver) rounds.push(text);
+    else rounds.push((rounds.pop() ?? '') + text);
+    roundIsOver = false;
+  }
   function stir(): void {
     wake?.();
     wake = undefined;
   }
   function onData(chunk: Buffer): void {
+    record(chunk);
     input = input.length === 0 ? chunk : Buffer.concat([input, chunk]);
     stir();
   }
@@ -89,6 +102,8 @@ export function openWire(socket: Socket): Wire {
           return line;
         }
         from = input.length;
+        // The rest of a line that came in pieces belongs to its beginning.
+        roundIsOver ||= from === 0;
         if (!(await more())) return undefined;
       }
     },

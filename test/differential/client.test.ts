@@ -1,0 +1,43 @@
+/**
+ * Postfix's client and ours before the same servers with the same message: same commands, same decisions, same words. What differs on
+ * purpose is in differences.ts with its reason, and in docs/differences-from-postfix.md.
+ */
+import { beforeAll, describe, expect, test } from 'vitest';
+import { installed } from '../peers/process.ts';
+import { differences } from './differences.ts';
+import { runOurs } from './our-client.ts';
+import { runPostfix } from './postfix-client.ts';
+import { type Account, withoutAnonymous } from './scenario.ts';
+import { scenarios } from './scenarios.ts';
+
+/** Scenarios of ours that run side by side. */
+const WIDTH = 16;
+
+describe.skipIf(!installed(['postfix']))('the client beside that of Postfix', () => {
+  let theirs: readonly Account[] = [];
+  const ours: Account[] = [];
+
+  beforeAll(async () => {
+    const postfix = await runPostfix(scenarios);
+    theirs = postfix.accounts;
+    const waiting = [...scenarios.entries()];
+    const work = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        ours[next[0]] = withoutAnonymous(await runOurs(next[1], next[0]), postfix.anonymous);
+      }
+    };
+    await Promise.all(Array.from({ length: WIDTH }, work));
+  }, 90_000);
+
+  test.each(scenarios.map((scenario, index) => [scenario.name, index] as const))('%s', (name, index) => {
+    const difference = differences[name];
+    if (difference === undefined) expect(ours[index]).toEqual(theirs[index]);
+    else expect(ours[index], `no longer differs: ${difference}`).not.toEqual(theirs[index]);
+  });
+
+  test('every scenario has a name of its own, and every difference a scenario', () => {
+    const names = scenarios.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    expect(Object.keys(differences).filter((name) => !names.includes(name))).toEqual([]);
+  });
+});

@@ -1,0 +1,38 @@
+/** The servers of a scenario, once for each client. */
+import { freePort, type SmtpServer, startSmtpServer, waitFor } from '@mailfleet/test-kit';
+import { Ports, type Scenario, sessionsOf } from './scenario.ts';
+
+export interface ScenarioServers extends AsyncDisposable {
+  readonly ports: Ports;
+  /** All that the client sent, once it has left every server. */
+  transcript(): Promise<string[][]>;
+}
+
+export const startServers = async (scenario: Scenario): Promise<ScenarioServers> => {
+  const running: SmtpServer[] = [];
+  const ports: number[] = [];
+  for (const server of scenario.servers ?? [{}]) {
+    if (server === 'refused') {
+      ports.push(await freePort());
+      continue;
+    }
+    const started = await startSmtpServer({
+      ...server,
+      protocol: scenario.protocol ?? 'smtp',
+      record: true,
+    });
+    running.push(started);
+    ports.push(started.port);
+  }
+  return {
+    ports: new Ports(ports),
+    transcript: async () => {
+      const left = (): boolean => running.every((server) => server.connections.open === 0);
+      await waitFor(left, 10_000, `the client to leave the servers of "${scenario.name}"`);
+      return sessionsOf(running);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(running.map((server) => server.close()));
+    },
+  };
+};
