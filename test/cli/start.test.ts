@@ -4,7 +4,7 @@
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbeddedRedis } from '@mailfleet/queue';
@@ -35,9 +35,9 @@ async function up(
     redis_directory: join(own, 'redis'),
     content_directory: join(own, 'content'),
     maillog_file: join(own, 'maillog'),
-    intake_smtp_listen: `127.0.0.1:${await freePort()}`,
-    intake_http_listen: `127.0.0.1:${await freePort()}`,
-    dashboard_listen: `127.0.0.1:${await freePort()}`,
+    intake_smtp_listen: '127.0.0.1:0',
+    intake_http_listen: '127.0.0.1:0',
+    dashboard_listen: '127.0.0.1:0',
     ...parameters,
   };
   const overrides = Object.entries(all).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
@@ -64,8 +64,8 @@ test.concurrent.each(['intake_smtp_listen', 'intake_http_listen', 'dashboard_lis
   'the address of %s is in use',
   async (parameter) => {
     const other = createServer();
-    const port = await freePort();
-    await new Promise<void>((resolve) => other.listen(port, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const { port } = other.address() as AddressInfo;
     const result = await up(parameter, { [parameter]: `127.0.0.1:${port}` });
     other.close();
     const service = parameter.split('_')[0];
@@ -132,6 +132,7 @@ test.concurrent('there is no Redis server and no way to one', async () => {
     { PATH: '', XDG_CACHE_HOME: join(directory, 'cache'), 'yarn_https-proxy': 'http://127.0.0.1:9' },
   );
   expect(complaints(result)).toEqual([
+    `mailfleet up: no redis-server or valkey-server on PATH; fetching one into ${directory}/cache/mailfleet, once`,
     'mailfleet: no Redis server found: install one (Debian, Ubuntu: apt-get install redis-server; Fedora: dnf install valkey; macOS: brew install redis), or start one (Docker: docker run -p 6379:6379 redis:7 --appendonly yes --appendfsync always) and set redis_url',
   ]);
   expect(result.code).toBe(EX_UNAVAILABLE);
