@@ -5,7 +5,7 @@
  */
 import type { Config } from '@mailfleet/config';
 import type { WorkerPort } from '@mailfleet/queue';
-import { createHostFinder, createResolver } from '@mailfleet/routing';
+import { createHostFinder, createResolver, transportAgent } from '@mailfleet/routing';
 import { createDeliveryAgent, type DeliveryAgent, type Protocol } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
 import { deliverClaimed } from './deliver-batch.ts';
@@ -37,7 +37,7 @@ function makeAgents(
   const warn = (sentence: string): void => telemetry.log.warn(sentence);
   const resolver = createResolver({ servers: config.get('dns_servers') });
   const agents = new Map<string, DeliveryAgent>();
-  return (transport, protocol) => {
+  const agentFor = (transport: string, protocol: Protocol): DeliveryAgent => {
     const key = `${protocol} ${transport}`;
     let agent = agents.get(key);
     if (agent === undefined) {
@@ -47,9 +47,14 @@ function makeAgents(
         protocol,
         findHosts: createHostFinder({ config, protocol, resolver, warn }),
         remark: telemetry.emit,
+        agentFor: (other) => {
+          const its = transportAgent(other);
+          return its === 'smtp' || its === 'lmtp' ? agentFor(other, its) : undefined;
+        },
       });
       agents.set(key, agent);
     }
     return agent;
   };
+  return agentFor;
 }

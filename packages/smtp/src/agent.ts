@@ -16,6 +16,7 @@ import type { FindHosts } from './hosts.ts';
 import { ContentPrefetch, type FetchContent, RepeatableContent } from './prefetch.ts';
 import { openServerMaps } from './server-maps.ts';
 import { agentSettings } from './settings.ts';
+import { openStatusFilter, type StatusFilter } from './status-filter.ts';
 import type { Content } from './transaction.ts';
 
 export interface DeliveryAgentOptions {
@@ -26,9 +27,22 @@ export interface DeliveryAgentOptions {
   readonly findHosts: FindHosts;
   /** What smtp(8) would log besides the delivery records; the default drops it. */
   readonly remark?: (event: Remark) => void;
-  /** Milliseconds since the epoch; for tests. */
-  readonly now?: () => number;
+  /** Agents of other transports, for `best_mx_transport`; undefined: there is no such transport. */
+  readonly agentFor?: (transport: string) => DeliveryAgent | undefined;
+  /** Clocks, timer and port number; for tests. */
+  readonly environment?: Partial<Environment>;
 }
+
+type Environment = Pick<Surroundings, 'now' | 'steadyNow' | 'sleep' | 'mailPort'>;
+
+const theWorld: Environment = {
+  now: Date.now,
+  steadyNow: () => performance.now(),
+  sleep: async (ms) => {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+  },
+  mailPort: 25,
+};
 
 /** What an agent needs from whoever owns the queue. */
 export interface BatchIo {
@@ -40,9 +54,13 @@ export interface BatchIo {
   record(result: RequestResult): Promise<void>;
   /** Aborts: finish the transaction in flight, give the rest back. */
   readonly signal: AbortSignal;
+  /** Handed over by another agent's `best_mx_transport`: must not be handed over again. */
+  readonly passedOn?: true;
 }
 
 export interface DeliveryAgent {
+  readonly transport: string;
+  readonly protocol: Protocol;
   /** @returns queue ids of requests that were never tried. */
   deliverBatch(batch: Batch, io: BatchIo): Promise<{ readonly returned: readonly string[] }>;
 }
@@ -56,18 +74,22 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
   const around: Surroundings = {
     settings,
     remark: options.remark ?? (() => undefined),
-    now: options.now ?? Date.now,
+    ...theWorld,
+    ...options.environment,
     aheadMemory: new AheadMemory(),
   };
   const tls = createTlsClient(config, protocol);
   const policies = openTlsPolicies(config, protocol);
   const maps = openServerMaps(config, protocol);
+  const statusFilter = openStatusFilter(config, protocol);
   if (tls.unavailable !== undefined && globalLevel(config, protocol) !== 'none') {
     const text = `TLS is unavailable: ${tls.unavailable}`;
     around.remark({ kind: 'remark', program: protocol, warning: true, text });
   }
 
   return {
+    transport: options.transport,
+    protocol,
     deliverBatch: async (batch, io) => {
       if (batch.transport !== options.transport) {
         throw new Error(`batch ${batch.id} is for transport ${batch.transport}, not ${options.transport}`);
@@ -80,6 +102,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         findHosts: options.findHosts,
         nexthop: batch.nexthop,
         elements: elementsOf(batch.nexthop, around),
+        mayPassOn: settings.bestMx !== undefined && io.passedOn !== true,
       });
       const contents = new ContentPrefetch(batch.requests, io.content);
       const records = new Records(io);
@@ -94,7 +117,10 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
           const wanted = (): boolean => next !== undefined && !io.signal.aborted && !records.failed;
           const result = await deliverRequest(request, {
             around,
+            batch,
             loop,
+            agentFor: options.agentFor,
+            statusFilter,
             io,
             contents,
             position,
@@ -120,6 +146,9 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
 
 interface RequestContext {
   readonly around: Surroundings;
+  readonly batch: Batch;
+  readonly agentFor: DeliveryAgentOptions['agentFor'];
+  readonly statusFilter: StatusFilter | undefined;
   readonly loop: HostLoop;
   readonly io: BatchIo;
   readonly contents: ContentPrefetch;
@@ -132,7 +161,7 @@ const nextAtHand = (request: DeliveryRequest, content: Content | undefined): Nex
   content && { request, needsSmtputf8: needsSmtputf8(request, content) };
 
 const deliverRequest = async (request: DeliveryRequest, context: RequestContext): Promise<RequestResult> => {
-  const { around, loop, io, contents, position, wanted, next } = context;
+  const { around, loop, io, contents, position, wanted, next, statusFilter } = context;
   const attempt = new Attempt(request, around);
   const content = await contents.take(position);
   if (content === undefined) {
@@ -143,14 +172,52 @@ const deliverRequest = async (request: DeliveryRequest, context: RequestContext)
   }
   attempt.needsSmtputf8 = needsSmtputf8(request, content);
   const repeatable = new RepeatableContent(content, () => io.content(request));
-  await loop.deliver(attempt, {
+  const end = await loop.deliver(attempt, {
     content: repeatable,
     beforeDot: (recipients) => io.beforeDot(request, recipients),
     wanted,
     next,
   });
   repeatable.dispose();
-  return attempt.result();
+  if (end === 'looped') await passOn(attempt, context);
+  const result = attempt.result();
+  return statusFilter === undefined
+    ? result
+    : await statusFilter(result, (text) => attempt.remark(text, true));
+};
+
+/**
+ * The local host is the best MX: `best_mx_transport` delivers to each recipient in our place, at once and beside its own
+ * destinations' limits, as smtp(8) does it.
+ */
+const passOn = async (attempt: Attempt, context: RequestContext): Promise<void> => {
+  const { around, batch, agentFor, io } = context;
+  const { bestMx } = around.settings;
+  const { request } = attempt;
+  for (const recipient of attempt.recipients) {
+    const transport = bestMx?.transport ?? '';
+    attempt.remark(`passing <${recipient.address}> to transport=${transport}`);
+    const agent = agentFor?.(transport);
+    if (agent === undefined) {
+      attempt.giveUp({ status: '4.3.0', reason: 'mail transport unavailable' });
+      return;
+    }
+    const nexthop = bestMx?.nexthop || batch.nexthop;
+    const { protocol } = agent;
+    const requests = [{ ...request, recipients: [recipient] }];
+    await agent.deliverBatch(
+      { ...batch, transport, protocol, nexthop, requests },
+      {
+        content: () => io.content(request),
+        beforeDot: (_, recipients) => io.beforeDot(request, recipients),
+        record: async ({ outcomes }) => {
+          for (const outcome of outcomes) attempt.adopt(outcome);
+        },
+        signal: new AbortController().signal,
+        passedOn: true,
+      },
+    );
+  }
 };
 
 /** Asked for by the sender, and really needed: UTF-8 in an address or in the header (of a content small enough to be in memory). */

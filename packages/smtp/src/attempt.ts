@@ -29,6 +29,11 @@ export interface Surroundings {
   readonly remark: (event: Remark) => void;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Milliseconds of a clock that never jumps. */
+  readonly steadyNow: () => number;
+  readonly sleep: (ms: number) => Promise<void>;
+  /** The port where our own name means a loop: elsewhere it may be a second instance. */
+  readonly mailPort: number;
   readonly aheadMemory: AheadMemory;
 }
 
@@ -200,6 +205,13 @@ export class Attempt {
     this.#record(position, 'delivered', final ? 'delivered' : 'relayed', reply.status, replyText(reply), {
       reply,
     });
+  }
+
+  /** Another transport delivered to this recipient, or could not. */
+  adopt(outcome: Outcome): void {
+    this.#recipients = this.#recipients.filter(({ index }) => index !== outcome.recipient);
+    this.#marks = this.#recipients.map(() => 'unmarked');
+    this.#outcomes.push(outcome);
   }
 
   /** Nobody was reached who could decide: the last known reason holds for all that are left. */

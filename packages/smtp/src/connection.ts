@@ -9,21 +9,32 @@
  * connection is dead, and only `destroy` is left to call. Replies that came before the failure are still handed out.
  */
 import type { Socket } from 'node:net';
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
-import { type Reply, ReplyParser } from './reply.ts';
+import { connect as connectTls, type TLSSocket, type ConnectionOptions as TlsOptions } from 'node:tls';
+import { type Reply, type ReplyFilter, ReplyParser } from './reply.ts';
 
-export type IoFailure = 'lost' | 'timeout';
+/** `data-error`: a table of ours that every reply line must pass could not be asked. */
+export type IoFailure = 'lost' | 'timeout' | 'data-error';
 
 export interface ConnectionLimits {
   /** `line_length_limit`, bytes. */
   readonly lineLengthLimit: number;
   readonly perRequestDeadline: boolean;
+  /** `smtp_min_data_rate`, bytes per second of content that extend a deadline. */
+  readonly minDataRate: number;
+}
+
+export interface ConnectionOptions extends ConnectionLimits {
+  readonly filter?: ReplyFilter;
+  /** Milliseconds of a clock that never jumps. */
+  readonly steadyNow: () => number;
 }
 
 /** What the connection noticed besides replies. */
 export interface ConnectionListener {
   onLongLine(head: string): void;
   onGarbage(line: string): void;
+  onReplaced(line: string, replacement: string): void;
+  onDataError(why: string): void;
 }
 
 /** How long a closed connection may take to say goodbye before it is cut. */
@@ -34,7 +45,7 @@ const MAX_UNREAD_REPLIES = 5_000;
 export class Connection {
   #socket: Socket;
   readonly #parser: ReplyParser;
-  readonly #limits: ConnectionLimits;
+  readonly #limits: ConnectionOptions;
   readonly #replies: Reply[] = [];
   #next = 0;
   #failure: IoFailure | undefined;
@@ -44,22 +55,32 @@ export class Connection {
   #timerDue = 0;
   #deadline = Number.POSITIVE_INFINITY;
   #timeoutMs = 0;
-  #lastIo = performance.now();
+  #lastIo: number;
+  /** While content is on its way: how many bytes had left at the last look. */
+  #sentBytes: number | undefined;
 
-  constructor(socket: Socket, limits: ConnectionLimits, listener: ConnectionListener) {
+  constructor(socket: Socket, limits: ConnectionOptions, listener: ConnectionListener) {
     this.#socket = socket;
     this.#limits = limits;
+    this.#lastIo = limits.steadyNow();
     this.#parser = new ReplyParser(
       {
         onReply: (reply) => {
           this.#replies.push(reply);
+          this.#rouse();
           if (this.#replies.length - this.#next > MAX_UNREAD_REPLIES) this.#fail('lost');
         },
         onLongLine: (head) => listener.onLongLine(head),
         onGarbage: (line) => listener.onGarbage(line),
+        onReplaced: (line, replacement) => listener.onReplaced(line, replacement),
+        onDataError: (why) => {
+          listener.onDataError(why);
+          this.#fail('data-error');
+        },
         onFlood: () => this.#fail('lost'),
       },
       limits.lineLengthLimit,
+      limits.filter,
     );
     this.#listen(socket);
   }
@@ -76,7 +97,7 @@ export class Connection {
 
   /** Milliseconds since bytes last moved in either direction. */
   get idleMs(): number {
-    return performance.now() - this.#lastIo;
+    return this.#limits.steadyNow() - this.#lastIo;
   }
 
   /** Replies that came and were not taken. */
@@ -86,7 +107,7 @@ export class Connection {
 
   write(data: string | Buffer): void {
     if (this.#failure !== undefined) return;
-    this.#lastIo = performance.now();
+    this.#lastIo = this.#limits.steadyNow();
     this.#socket.write(data, this.#onWritten);
   }
 
@@ -104,6 +125,7 @@ export class Connection {
 
   /** The next reply, or why there will be none; `timeoutMs` 0 waits for ever. */
   async readReply(timeoutMs: number): Promise<Reply | IoFailure> {
+    this.#sentBytes = undefined;
     this.#arm(timeoutMs);
     for (;;) {
       const reply = this.takeReply();
@@ -115,15 +137,32 @@ export class Connection {
 
   /** Waits until all that was written has left this process; undefined when it has. */
   async drained(timeoutMs: number): Promise<IoFailure | undefined> {
-    this.#arm(timeoutMs);
-    let left = this.#socket.writableLength;
-    while (this.#failure === undefined && left > 0) {
+    if (!this.#limits.perRequestDeadline || this.#sentBytes === undefined) this.#arm(timeoutMs);
+    let sent = this.#bytesGone();
+    this.#extendDeadline(timeoutMs, sent);
+    while (this.#failure === undefined && this.#socket.writableLength > 0) {
       await this.#sleep();
-      const now = this.#socket.writableLength;
-      if (now < left && !this.#limits.perRequestDeadline) this.#arm(timeoutMs);
-      left = now;
+      const now = this.#bytesGone();
+      if (now > sent) {
+        if (this.#limits.perRequestDeadline) this.#extendDeadline(timeoutMs, now);
+        else this.#arm(timeoutMs);
+      }
+      sent = now;
     }
     return this.#failure;
+  }
+
+  /** Bytes that the system has taken. */
+  #bytesGone(): number {
+    return this.#socket.bytesWritten - this.#socket.writableLength;
+  }
+
+  /** One deadline for the whole content: every `minDataRate` bytes give back a second, never beyond the limit. */
+  #extendDeadline(timeoutMs: number, sent: number): void {
+    if (!this.#limits.perRequestDeadline || timeoutMs <= 0) return;
+    const earnedMs = (1000 * (sent - (this.#sentBytes ?? sent))) / this.#limits.minDataRate;
+    this.#sentBytes = sent;
+    this.#deadline = Math.min(performance.now() + timeoutMs, this.#deadline + earnedMs);
   }
 
   /** Bytes written that the system has not taken yet. */
@@ -132,7 +171,7 @@ export class Connection {
   }
 
   /** Starts TLS on the open connection; whatever the server sent in clear after its last taken reply is dropped. */
-  async startTls(options: ConnectionOptions, timeoutMs: number): Promise<TLSSocket | IoFailure | Error> {
+  async startTls(options: TlsOptions, timeoutMs: number): Promise<TLSSocket | IoFailure | Error> {
     const plain = this.#socket;
     this.#ignore(plain);
     plain.pause();
@@ -204,14 +243,12 @@ export class Connection {
 
   readonly #onData = (chunk: Buffer): void => {
     if (this.#failure !== undefined) return;
-    this.#lastIo = performance.now();
+    this.#lastIo = this.#limits.steadyNow();
     this.#parser.push(chunk);
-    if (this.#wake === undefined) return;
-    if (this.#next < this.#replies.length) this.#rouse();
-    else if (!this.#limits.perRequestDeadline) this.#arm(this.#timeoutMs);
+    if (this.#wake !== undefined && !this.#limits.perRequestDeadline) this.#arm(this.#timeoutMs);
   };
 
-  readonly #onEnd = (): void => this.#fail('lost');
+  readonly #onEnd = (): void => this.#parser.whenParsed(() => this.#fail('lost'));
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
     this.#error ??= error;

@@ -39,13 +39,16 @@ export interface HandshakeContext {
 }
 
 /** The text of an I/O failure. */
-export const ioFailureOf = (name: string, failure: IoFailure, where: string): Failure => ({
-  status: '4.4.2',
-  reason:
-    failure === 'timeout'
-      ? `conversation with ${name} timed out while ${where}`
-      : `lost connection with ${name} while ${where}`,
-});
+export const ioFailureOf = (name: string, failure: IoFailure, where: string): Failure => {
+  switch (failure) {
+    case 'lost':
+      return { status: '4.4.2', reason: `lost connection with ${name} while ${where}` };
+    case 'timeout':
+      return { status: '4.4.2', reason: `conversation with ${name} timed out while ${where}` };
+    case 'data-error':
+      return { status: '4.3.0', reason: `local data error while talking to ${name}` };
+  }
+};
 
 const ready: HandshakeEnd = { kind: 'ready' };
 
@@ -261,7 +264,7 @@ const dataError = (
 
 /** A server under our own name is a loop only where mail servers listen; another port may be a second instance. */
 const detectsLoops = ({ around, session }: HandshakeContext): boolean =>
-  around.settings.protocol === 'smtp' && session.endpoint.port === 25;
+  around.settings.protocol === 'smtp' && session.endpoint.port === around.mailPort;
 
 const sameName = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
 

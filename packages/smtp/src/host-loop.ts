@@ -37,6 +37,8 @@ export interface HostLoopOptions {
   /** The batch's nexthop as written. */
   readonly nexthop: string;
   readonly elements: readonly Element[];
+  /** Mail that loops back to us has another way to go. */
+  readonly mayPassOn: boolean;
 }
 
 /** How one request goes out. */
@@ -48,6 +50,9 @@ export interface RequestIo {
   /** That request, when its content is at hand. */
   readonly next: () => NextRequest | undefined;
 }
+
+/** Servers speak TLS from the first byte there (RFC 8314 section 3.3). */
+const SMTPS_PORT = 465;
 
 /** What became of one address. */
 type Visit = 'no-session' | 'session';
@@ -64,8 +69,11 @@ export class HostLoop {
     this.#options = options;
   }
 
-  /** Serves one request to the end: afterwards every recipient of the attempt has an outcome. */
-  async deliver(attempt: Attempt, io: RequestIo): Promise<void> {
+  /**
+   * Serves one request to the end: afterwards every recipient of the attempt has an outcome, or, with `looped`, those that are
+   * left are for the transport that takes mail of ours (`best_mx_transport`).
+   */
+  async deliver(attempt: Attempt, io: RequestIo): Promise<'done' | 'looped'> {
     const { elements } = this.#options;
     this.#last = undefined;
     let position = this.#kept?.element ?? 0;
@@ -78,15 +86,16 @@ export class HostLoop {
       let finalNexthop = position === elements.length - 1;
       if (lookup.kind === 'failed') {
         this.#last = lookup;
-        if (/^[45]\.4\.6$/.test(lookup.status)) finalNexthop = true;
+        finalNexthop ||= lookup.finalNexthop === true;
       } else {
         finalNexthop ||= lookup.finalNexthop;
         await this.#tryHosts(attempt, io, position, element, lookup, finalNexthop);
       }
       if (finalNexthop) break;
     }
-    if (attempt.recipients.length > 0) this.#giveUp(attempt, lastTried);
     if (this.#kept !== undefined && !io.wanted()) await this.close();
+    if (attempt.recipients.length === 0) return 'done';
+    return this.#giveUp(attempt, lastTried);
   }
 
   /** Ends the kept session, if there is one. */
@@ -109,6 +118,13 @@ export class HostLoop {
     if (known !== undefined) return known;
     const lookup = await this.#options.findHosts(element.destination);
     this.#lookups.set(position, lookup);
+    const { protocol, tlsWrapperMode } = this.#options.around.settings;
+    if (!tlsWrapperMode && lookup.kind === 'found' && lookup.hosts.some(({ port }) => port === SMTPS_PORT)) {
+      this.#remark(
+        `SMTPS wrappermode (TCP port 465) requires setting "${protocol}_tls_wrappermode = yes", and "${protocol}_tls_security_level = encrypt" (or stronger)`,
+        false,
+      );
+    }
     return lookup;
   }
 
@@ -202,7 +218,7 @@ export class HostLoop {
       this.#last = connected;
       return 'no-session';
     }
-    const session = new Session(connected.socket, host, around);
+    const session = new Session(connected.socket, host, around, maps.replyFilter);
     session.attempt = attempt;
     session.uses = 1;
     attempt.step('connected', session.relay);
@@ -294,7 +310,7 @@ export class HostLoop {
   }
 
   /** No session decided: the last known reason becomes the outcome, softened where our own configuration is to blame. */
-  #giveUp(attempt: Attempt, element: Element | undefined): void {
+  #giveUp(attempt: Attempt, element: Element | undefined): 'done' | 'looped' {
     const { elements, around } = this.#options;
     const failure = this.#last ?? {
       status: '4.3.0',
@@ -306,7 +322,7 @@ export class HostLoop {
       if (element?.kind === 'tcp' && element.fallback) {
         attempt.remark(`${protocol}_fallback_relay configuration problem`, true);
         attempt.giveUp({ status: '4.3.5', reason: failure.reason });
-        return;
+        return 'done';
       }
       if (
         protocol === 'smtp' &&
@@ -316,10 +332,12 @@ export class HostLoop {
       ) {
         attempt.remark('relayhost configuration problem', true);
         attempt.giveUp({ status: '4.3.5', reason: failure.reason });
-        return;
+        return 'done';
       }
+      if (failure.status === '5.4.6' && this.#options.mayPassOn) return 'looped';
     }
     attempt.giveUp(failure);
+    return 'done';
   }
 
   #remark(text: string, warning: boolean): void {

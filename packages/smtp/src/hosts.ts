@@ -18,7 +18,13 @@ export type HostLookup =
       /** The local host is an MX for the destination: nothing after it may be tried. */
       readonly finalNexthop: boolean;
     }
-  | { readonly kind: 'failed'; readonly status: string; readonly reason: string };
+  | {
+      readonly kind: 'failed';
+      readonly status: string;
+      readonly reason: string;
+      /** As above: the mail would come back to us, from this destination and from any other. */
+      readonly finalNexthop?: boolean;
+    };
 
 /** Looks one TCP destination up: `name`, `[name]:port`, `[address]`, … */
 export type FindHosts = (destination: string) => Promise<HostLookup>;

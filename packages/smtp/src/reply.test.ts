@@ -11,6 +11,8 @@ const read = (chunks: readonly (string | Buffer)[], limit = 2048) => {
     {
       onReply: (reply) => replies.push(reply),
       onLongLine: (head) => long.push(head),
+      onReplaced: () => undefined,
+      onDataError: () => undefined,
       onGarbage: (line) => garbage.push(line),
       onFlood: () => floods++,
     },

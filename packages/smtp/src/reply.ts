@@ -6,6 +6,7 @@
  * printable ASCII. The final line of a reply alone decides its code and status; lines that are no reply lines
  * stay in the text and mark the reply as `garbled`, because the session's pipelining can no longer be trusted.
  */
+import type { LookupResult } from '@mailfleet/lookup';
 import type { DsnStatus } from './delivery.ts';
 
 export interface Reply {
@@ -25,9 +26,16 @@ export interface ReplyListener {
   onLongLine(head: string): void;
   /** A line that is no reply line. */
   onGarbage(line: string): void;
+  /** The filter put something else in place of a line. */
+  onReplaced(line: string, replacement: string): void;
+  /** The filter could not be asked: no line after this one may be used. */
+  onDataError(why: string): void;
   /** The server went far beyond the line limit: stop reading from it. */
   onFlood(): void;
 }
+
+/** `smtp_reply_filter`: may replace one line before it is parsed. */
+export type ReplyFilter = (line: string) => Promise<LookupResult>;
 
 /** Reply text for a log line or report: one line. */
 export const replyText = (reply: Reply): string =>
@@ -47,6 +55,9 @@ const statusOf = (line: string): DsnStatus => {
   return found?.[0] === digit ? found : `${digit}.0.0`;
 };
 
+/** Lines that may wait for the filter; no honest reply is longer. */
+const MAX_WAITING_LINES = 1_000;
+
 export class ReplyParser {
   readonly #listener: ReplyListener;
   /** Bytes kept of one line, and of the text of one reply (`line_length_limit`). */
@@ -56,10 +67,22 @@ export class ReplyParser {
   #text = '';
   #garbled = false;
   #dead = false;
+  readonly #filter: ReplyFilter | undefined;
+  #filtered: Promise<void> = Promise.resolve();
+  #waiting = 0;
+  /** Lines that wait for the filter count only while this stays. */
+  #epoch = 0;
 
-  constructor(listener: ReplyListener, limit: number) {
+  constructor(listener: ReplyListener, limit: number, filter?: ReplyFilter) {
     this.#listener = listener;
     this.#limit = limit;
+    this.#filter = filter;
+  }
+
+  /** Calls back once all lines so far are parsed: at once without a filter. */
+  whenParsed(then: () => void): void {
+    if (this.#waiting === 0) then();
+    else void this.#filtered.then(then);
   }
 
   /** Forgets all that is half read: what came in clear must not be taken for part of a TLS session. */
@@ -68,6 +91,7 @@ export class ReplyParser {
     this.#skipped = 0;
     this.#text = '';
     this.#garbled = false;
+    this.#epoch++;
   }
 
   push(chunk: Buffer): void {
@@ -108,6 +132,32 @@ export class ReplyParser {
     while (length > 0 && raw.charCodeAt(length - 1) === 13) length--;
     let line = length === raw.length ? raw : raw.slice(0, length);
     if (unprintable.test(line)) line = line.replace(everyUnprintable, '?');
+    if (this.#filter === undefined) this.#accept(line);
+    else this.#acceptFiltered(line, this.#filter);
+  }
+
+  #acceptFiltered(line: string, filter: ReplyFilter): void {
+    if (++this.#waiting > MAX_WAITING_LINES) {
+      this.#dead = true;
+      this.#listener.onFlood();
+      return;
+    }
+    const epoch = this.#epoch;
+    this.#filtered = this.#filtered.then(async () => {
+      const result: LookupResult = this.#dead ? { kind: 'miss' } : await filter(line);
+      this.#waiting--;
+      if (this.#dead || epoch !== this.#epoch) return;
+      if (result.kind === 'error') {
+        this.#dead = true;
+        this.#listener.onDataError(result.reason);
+        return;
+      }
+      if (result.kind === 'found') this.#listener.onReplaced(line, result.value);
+      this.#accept(result.kind === 'found' ? result.value : line);
+    });
+  }
+
+  #accept(line: string): void {
     if (this.#text === '') this.#text = line;
     else if (this.#text.length < this.#limit) this.#text += `\n${line}`;
 

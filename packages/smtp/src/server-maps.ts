@@ -1,10 +1,11 @@
 /**
- * Settings that depend on the server's address: which EHLO keywords to overlook (`smtp_discard_ehlo_keyword_address_maps`)
+ * Tables about the server: what it says (`smtp_reply_filter`), and settings that depend on its address: which EHLO keywords to overlook (`smtp_discard_ehlo_keyword_address_maps`)
  * and which PIX workarounds to use (`smtp_pix_workaround_maps`). A found entry replaces the list of main.cf.
  */
 import { type Config, splitList } from '@mailfleet/config';
-import { openMaps, type Table } from '@mailfleet/lookup';
+import { openMaps, openTable, type Table } from '@mailfleet/lookup';
 import type { Protocol } from './delivery.ts';
+import type { ReplyFilter } from './reply.ts';
 
 /** Words for an address; undefined: no entry; an error is a failed lookup. */
 type MapAnswer = { readonly words: readonly string[] | undefined } | { readonly error: string };
@@ -12,6 +13,8 @@ type MapAnswer = { readonly words: readonly string[] | undefined } | { readonly 
 export interface ServerMaps {
   discardKeywords(address: string): Promise<MapAnswer>;
   pixWorkarounds(address: string): Promise<MapAnswer>;
+  /** `smtp_reply_filter`; undefined when there is none. */
+  readonly replyFilter: ReplyFilter | undefined;
 }
 
 export const openServerMaps = (config: Config, protocol: Protocol): ServerMaps => {
@@ -19,7 +22,10 @@ export const openServerMaps = (config: Config, protocol: Protocol): ServerMaps =
     specs.length === 0 ? undefined : openMaps(specs);
   const discard = open(config.getFor(protocol, 'smtp_discard_ehlo_keyword_address_maps'));
   const pix = open(config.getFor(protocol, 'smtp_pix_workaround_maps'));
+  const filterSpec = config.getFor(protocol, 'smtp_reply_filter');
+  const filter = filterSpec === '' ? undefined : openTable(filterSpec, { fold: false });
   return {
+    replyFilter: filter && ((line) => filter.lookup(line)),
     discardKeywords: (address) => ask(discard, address),
     pixWorkarounds: (address) => ask(pix, address),
   };

@@ -10,6 +10,7 @@ import type { Attempt, Surroundings } from './attempt.ts';
 import { type Endpoint, nameAddress, nameAddressPort } from './connect.ts';
 import { Connection } from './connection.ts';
 import { type Features, noFeatures } from './ehlo.ts';
+import type { ReplyFilter } from './reply.ts';
 
 export class Session {
   readonly connection: Connection;
@@ -36,17 +37,25 @@ export class Session {
   /** The request being served, for log lines. */
   attempt: Attempt | undefined;
 
-  constructor(socket: Socket, endpoint: Endpoint, around: Surroundings) {
+  constructor(socket: Socket, endpoint: Endpoint, around: Surroundings, filter?: ReplyFilter) {
     this.endpoint = endpoint;
     this.#around = around;
     this.name = nameAddress(endpoint);
     this.relay = nameAddressPort(endpoint);
     this.startedMs = around.now();
-    this.connection = new Connection(socket, around.settings, {
-      onLongLine: (head) =>
-        this.#warn(`${this.relay}: response longer than ${around.settings.lineLengthLimit}: ${head}...`),
-      onGarbage: (line) => this.#onGarbage(line),
-    });
+    const { settings, steadyNow } = around;
+    this.connection = new Connection(
+      socket,
+      { ...settings, steadyNow, ...(filter ? { filter } : {}) },
+      {
+        onLongLine: (head) =>
+          this.#warn(`${this.relay}: response longer than ${around.settings.lineLengthLimit}: ${head}...`),
+        onGarbage: (line) => this.#onGarbage(line),
+        onReplaced: (line, replacement) =>
+          this.#remark(`${this.relay}: replacing server reply "${line}" with "${replacement}"`, false),
+        onDataError: (why) => this.#remark(`${settings.protocol}_reply_filter lookup error: ${why}`, true),
+      },
+    );
   }
 
   /** What outcomes of a transaction on this session say about it. */
@@ -102,9 +111,15 @@ export class Session {
   }
 
   #warn(text: string): void {
-    if (this.attempt !== undefined) this.attempt.remark(text, true);
-    else
-      this.#around.remark({ kind: 'remark', program: this.#around.settings.protocol, warning: true, text });
+    this.#remark(text, true);
+  }
+
+  #remark(text: string, warning: boolean): void {
+    if (this.attempt !== undefined) this.attempt.remark(text, warning);
+    else {
+      const { protocol } = this.#around.settings;
+      this.#around.remark({ kind: 'remark', program: protocol, text, ...(warning ? { warning } : {}) });
+    }
   }
 
   #onGarbage(line: string): void {

@@ -50,6 +50,8 @@ export interface AgentSettings extends ConnectSettings, ConnectionLimits, Envelo
   readonly sessionLimit: number;
   readonly fallbackRelays: readonly string[];
   readonly relayhost: string;
+  /** `best_mx_transport`: where mail goes that loops back to us; undefined: it bounces. */
+  readonly bestMx: { readonly transport: string; readonly nexthop: string } | undefined;
   readonly reuseTimeLimitMs: number;
   readonly reuseCountLimit: number;
   readonly minimalBackoffMs: number;
@@ -67,6 +69,12 @@ const logLevelOf = (words: readonly string[]): number => {
   return /^\d+$/.test(first) ? Number(first) : 1;
 };
 
+/** `transport` or `transport:nexthop`. */
+const bestMxOf = (text: string): AgentSettings['bestMx'] => {
+  const [, transport, nexthop = ''] = /^([^:]+):?(.*)$/.exec(text.trim()) ?? [];
+  return transport === undefined ? undefined : { transport, nexthop };
+};
+
 export const agentSettings = (config: Config, protocol: Protocol): AgentSettings => ({
   protocol,
   myhostname: config.get('myhostname'),
@@ -78,6 +86,7 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   discard: parseDiscard(config.getFor(protocol, 'smtp_discard_ehlo_keywords')),
   sendXforward: config.getFor(protocol, 'smtp_send_xforward_command'),
   transactionPipelining: config.getFor(protocol, 'smtp_transaction_pipelining'),
+  minDataRate: config.getFor(protocol, 'smtp_min_data_rate'),
   lineLimit: config.getFor(protocol, 'smtp_line_length_limit'),
   lineLengthLimit: config.get('line_length_limit'),
   perRequestDeadline: config.getFor(protocol, 'smtp_per_request_deadline'),
@@ -88,6 +97,7 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   addressLimit: config.getFor(protocol, 'smtp_mx_address_limit'),
   sessionLimit: config.getFor(protocol, 'smtp_mx_session_limit'),
   fallbackRelays: config.getFor(protocol, 'smtp_fallback_relay'),
+  bestMx: protocol === 'smtp' ? bestMxOf(config.get('best_mx_transport')) : undefined,
   relayhost: config.get('relayhost').join(' '),
   reuseTimeLimitMs: config.getFor(protocol, 'smtp_connection_reuse_time_limit'),
   reuseCountLimit: config.getFor(protocol, 'smtp_connection_reuse_count_limit'),

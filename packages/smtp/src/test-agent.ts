@@ -3,7 +3,7 @@
  * Servers on 127.0.0.x stand for hosts mx1.test, mx2.test, … in order of preference.
  */
 import { makeConfig } from '@mailfleet/config';
-import { type BatchIo, createDeliveryAgent } from './agent.ts';
+import { type BatchIo, createDeliveryAgent, type DeliveryAgentOptions } from './agent.ts';
 import type { Batch, DeliveryRequest, Envelope, Outcome, Protocol, RequestResult } from './delivery.ts';
 import type { FindHosts, Host } from './hosts.ts';
 
@@ -23,6 +23,8 @@ export interface TestDelivery {
   readonly envelope?: Partial<Envelope>;
   readonly content?: string | Buffer | ((request: DeliveryRequest) => ReturnType<BatchIo['content']>);
   readonly signal?: AbortSignal;
+  readonly environment?: DeliveryAgentOptions['environment'];
+  readonly agentFor?: DeliveryAgentOptions['agentFor'];
   readonly onRecord?: (result: RequestResult) => void;
   /** How long the messages waited before they became active. */
   readonly waitedMs?: number;
@@ -98,6 +100,8 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
     }),
     transport: protocol,
     protocol,
+    ...(delivery.environment ? { environment: delivery.environment } : {}),
+    ...(delivery.agentFor ? { agentFor: delivery.agentFor } : {}),
     findHosts: delivery.findHosts ?? (async () => ({ kind: 'found', hosts, finalNexthop: false })),
     remark: ({ queueId, warning, text }) =>
       remarks.push(

@@ -346,7 +346,7 @@ export class Transaction {
       if (session.delayDot) {
         const failure = await connection.drained(around.settings.timeouts.dataXfer);
         if (failure !== undefined) return await this.#contentFailed(failure);
-        await new Promise((resolve) => setTimeout(resolve, around.settings.pix.delayMs));
+        await around.sleep(around.settings.pix.delayMs);
       }
       this.#beforeDot();
       connection.write(encoder.end(tail()));
