@@ -1,33 +1,35 @@
 /**
- * unread.txt lists the parameters that nothing reads yet, so that the list can only shrink: whoever reads one takes it off, and
- * a new parameter that nothing reads does not pass. `UPDATE=1 npx vitest run test/parameters` writes the file anew.
+ * The registry lists the parameters that nothing reads yet, and that list can only shrink: whoever reads one takes it off, and
+ * a new parameter that nothing reads does not pass. `UPDATE=1 npx vitest run test/parameters` writes the list anew.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parameters } from '@mailfleet/config';
+import { unread as listed, parameters } from '@mailfleet/config';
 import { expect, test } from 'vitest';
 import { unreadParameters } from './readers.ts';
 
-const file = fileURLToPath(new URL('unread.txt', import.meta.url));
+const file = fileURLToPath(new URL('../../packages/config/src/registry/unread.ts', import.meta.url));
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-test('the parameters that nothing reads are those of unread.txt, or say why they have no meaning', () => {
+test('the parameters that nothing reads are those of the list, or say why they have no meaning', () => {
   const moot = new Set<string>(
     parameters.filter((parameter) => parameter.moot !== undefined).map(({ name }) => name),
   );
   const unread = unreadParameters(root);
   const pending = unread.filter((name) => !moot.has(name));
-  if (process.env.UPDATE === '1') writeFileSync(file, `${pending.join('\n')}\n`);
-  const listed = readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line !== '');
+  if (process.env.UPDATE === '1') {
+    const [header] = readFileSync(file, 'utf8').split('\nexport const');
+    const names = pending.map((name) => `  '${name}',\n`).join('');
+    writeFileSync(file, `${header}\nexport const unread: readonly string[] = [\n${names}];\n`);
+    return;
+  }
   expect(
     pending.filter((name) => !listed.includes(name)),
-    'read by nothing, but not in unread.txt',
+    'read by nothing, but not in the list',
   ).toEqual([]);
   expect(
     listed.filter((name) => !pending.includes(name)),
-    'in unread.txt, but read or without meaning',
+    'in the list, but read or without meaning',
   ).toEqual([]);
   expect(
     [...moot].filter((name) => !unread.includes(name)),

@@ -20,3 +20,4 @@ export {
   type ValueOf,
 } from './parameter.ts';
 export { type Shown, type ShowOptions, showParameters } from './postconf.ts';
+export { unread } from './registry/unread.ts';

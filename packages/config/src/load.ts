@@ -9,6 +9,7 @@ import { dirname, resolve } from 'node:path';
 import { type CheckedConfig, type Config, createConfig } from './config.ts';
 import { parseAssignment, parseMainCf } from './main-cf.ts';
 import { isParameterName, parameterOf, parameters, transportFormOf } from './parameter.ts';
+import { unread } from './registry/unread.ts';
 import { nearestName } from './suggestion.ts';
 import { readSystem } from './system.ts';
 
@@ -67,7 +68,7 @@ export function readConfig(options: LoadOptions): {
 
   const values = new Map([...settings].map(([name, setting]) => [name, setting.value]));
   const config = createConfig(values, readSystem(options.env ?? {}));
-  warnings.push(...unknownNames(fromFile, settings));
+  warnings.push(...unknownNames(fromFile, settings), ...withoutEffect(settings));
   checkAll(config, settings, errors, warnings);
   return { config, errors, warnings };
 }
@@ -164,6 +165,17 @@ function unknownNames(names: readonly string[], settings: ReadonlyMap<string, Se
     return [
       { where: settings.get(name)?.where ?? '', name, message: `${unknown(name)}; nothing uses this value` },
     ];
+  });
+}
+
+/** What is set but changes nothing, so that nobody relies on it. */
+function withoutEffect(settings: ReadonlyMap<string, Setting>): Problem[] {
+  return [...settings].flatMap(([name, { where }]) => {
+    const moot = parameters.find((parameter) => parameter.name === name)?.moot;
+    if (moot !== undefined) return [{ where, name, message: `${name} has no effect here: ${moot}` }];
+    if (unread.includes(name))
+      return [{ where, name, message: `${name} has no effect yet: this part is still to come` }];
+    return [];
   });
 }
 

@@ -1,6 +1,7 @@
 /** The text of docs/parameters.md, from the registry alone: `write-reference.ts` writes it, a test compares it. */
 import { type Parameter, parameters } from './parameter.ts';
 import { groups } from './registry/groups.ts';
+import { unread } from './registry/unread.ts';
 
 const INTRODUCTION = `# Parameters
 
@@ -17,7 +18,7 @@ before, \`#\` begins a comment line, and values refer to others as \`$name\`, \`
 - **list**: words between commas or white space. **maps**: a list of \`type:name\`; **table**: one of them.
 - **enum**: one of the words. **feedback**: n, n/m or n/concurrency, between 0 and 1.
 
-_Seed_ marks what the client of Postfix 2.4 documented. _Since_ is the first Postfix release, for parameters of group Mailfleet the first
+_Not read yet_ marks what has no effect so far. _Seed_ marks what the client of Postfix 2.4 documented. _Since_ is the first Postfix release, for parameters of group Mailfleet the first
 Mailfleet release. An \`lmtp_\` parameter is the same as the \`smtp_\` one for deliveries by LMTP, unless it says otherwise. What the scheduler reads
 per transport (\`transport_…\` in group Scheduler) may be set for any transport, as in \`slow_destination_rate_delay\`.
 `;
@@ -62,6 +63,7 @@ function facts(parameter: Parameter): string[] {
   facts.push(`since ${since}`);
   if (parameter.seed === true) facts.push('seed');
   if (parameter.obsolete === true) facts.push('obsolete');
+  if (unread.includes(parameter.name)) facts.push('not read yet');
   return moot === undefined ? facts : [...facts, `without meaning here: ${moot}`];
 }
 
