@@ -1,6 +1,7 @@
 export type { EmbeddedRedis, EmbeddedRedisOptions } from './embedded/embedded-redis.ts';
 export { startEmbeddedRedis } from './embedded/embedded-redis.ts';
-export { checkRedis, openQueue, type Queue, type QueueOptions } from './open-queue.ts';
+export { checkRedis, openQueue } from './load.ts';
+export type { Queue, QueueOptions } from './open-queue.ts';
 export type * from './ports.ts';
 export { LeaseLostError } from './ports.ts';
 export { shardOf } from './shard.ts';
