@@ -4,7 +4,6 @@
  * a non-ASCII local part needs SMTPUTF8.
  */
 import { domainToASCII } from 'node:url';
-import MailComposer from 'nodemailer/lib/mail-composer';
 import { parseAddress } from './address.ts';
 import { mailboxes } from './header-envelope.ts';
 import type { MessageBody } from './http-schema.ts';
@@ -79,14 +78,16 @@ export function composeMessage(body: MessageBody, smtputf8: boolean): Composed {
   };
 }
 
-function compose({
+async function* compose({
   envelope: _envelope,
   dsn: _dsn,
   bcc: _bcc,
   attachments = [],
   headers,
   ...fields
-}: MessageBody): AsyncIterable<Uint8Array> {
+}: MessageBody): AsyncGenerator<Uint8Array> {
+  // Loaded by the first message that needs it.
+  const { default: MailComposer } = await import('nodemailer/lib/mail-composer');
   const composer = new MailComposer({
     ...fields,
     ...(headers === undefined ? {} : { headers }),
@@ -98,7 +99,7 @@ function compose({
     disableFileAccess: true,
     disableUrlAccess: true,
   });
-  return composer.compile().createReadStream();
+  yield* composer.compile().createReadStream();
 }
 
 function named(field: string, value: Mailbox | Mailbox[]): (readonly [string, Mailbox])[] {

@@ -1,6 +1,4 @@
 /** The intake daemon: SMTP and HTTP listeners over one queue, until the signal; then both drain. */
-
-import { createHttpServer } from './http-server.ts';
 import type { IntakeOptions } from './intake.ts';
 import { createIntake } from './intake.ts';
 import { listen, parseListenAddress } from './listen.ts';
@@ -33,6 +31,8 @@ export async function runIntake(
       closers.push(() => server.drain());
     }
     for (const text of config.get('intake_http_listen')) {
+      // Most of the code of an intake, and SMTP can do without it.
+      const { createHttpServer } = await import('./http-server.ts');
       const app = await createHttpServer(intake);
       await app.ready();
       ports.http.push(await listen(app.server, parseListenAddress('intake_http_listen', text)));

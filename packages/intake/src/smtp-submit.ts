@@ -3,7 +3,6 @@
  * the header; here only the envelope is made, from the message's header where the caller asks for it.
  */
 import { ContentCompletion } from '@mailfleet/mime';
-import { createTransport } from 'nodemailer';
 import type { EnqueueResult } from './enqueue.ts';
 import { HeaderEnvelope } from './header-envelope.ts';
 import type { ListenAddress } from './listen.ts';
@@ -26,6 +25,7 @@ export async function submitBySmtp(
   const fromHeader = submission.recipientsFromHeader === true ? header.recipients() : [];
   const wishes = [...submission.recipients, ...fromHeader.map((to): RecipientWish => ({ address: to }))];
   if (wishes.length === 0) return refusal('no-recipients', 554, '5.5.1', 'the message has no recipients');
+  const { createTransport } = await import('nodemailer');
   const transport = createTransport({
     host: address.host,
     port: address.port,
