@@ -60,6 +60,16 @@ function complaints({ stdout, stderr }: CommandResult): string[] {
   return `${stdout}${stderr}`.split('\n').filter((line) => line !== '' && !line.includes(' started '));
 }
 
+// First, because it waits longest.
+test.concurrent('nothing answers at redis_url; its password is not told', async () => {
+  const port = await freePort();
+  const result = await up('unreachable', { redis_url: `redis://:s3cret@127.0.0.1:${port}` });
+  expect(complaints(result)).toEqual([
+    `mailfleet: Redis of redis_url does not answer: connect ECONNREFUSED 127.0.0.1:${port}; check the URL and that it runs`,
+  ]);
+  expect(result.code).toBe(EX_UNAVAILABLE);
+});
+
 test.concurrent.each(['intake_smtp_listen', 'intake_http_listen', 'dashboard_listen'])(
   'the address of %s is in use',
   async (parameter) => {
@@ -99,15 +109,6 @@ test.concurrent('a folder without main.cf', async () => {
     `mailfleet: there is no ${directory}/nowhere/main.cf; name the folder of main.cf with -c or MAIL_CONFIG`,
   ]);
   expect(result.code).toBe(EX_CONFIG);
-});
-
-test.concurrent('nothing answers at redis_url; its password is not told', async () => {
-  const port = await freePort();
-  const result = await up('unreachable', { redis_url: `redis://:s3cret@127.0.0.1:${port}` });
-  expect(complaints(result)).toEqual([
-    `mailfleet: Redis of redis_url does not answer: connect ECONNREFUSED 127.0.0.1:${port}; check the URL and that it runs`,
-  ]);
-  expect(result.code).toBe(EX_UNAVAILABLE);
 });
 
 test.concurrent('a Redis that can lose mail is refused, with all that is wrong with it', async () => {
