@@ -136,16 +136,17 @@ describe('fallback relays', () => {
 
   it('take over when the destination is not found, not when mail loops', async () => {
     const fallback = await start();
-    const run = (status: string) =>
+    const run = (status: string, finalNexthop: boolean) =>
       deliver({
         config: { smtp_fallback_relay: '[fallback.test]' },
         findHosts: async (destination) =>
           destination === '[fallback.test]'
             ? { kind: 'found', hosts: hostsOf([fallback]), finalNexthop: false }
-            : { kind: 'failed', status, reason: 'no such thing' },
+            : { kind: 'failed', status, reason: 'no such thing', finalNexthop },
       });
-    expect((await run('5.4.4')).outcomes[0]?.kind).toBe('delivered');
-    expect((await run('5.4.6')).verdicts).toEqual(['bounced 5.4.6 no such thing']);
+    expect((await run('5.4.4', false)).outcomes[0]?.kind).toBe('delivered');
+    expect((await run('5.4.6', true)).verdicts).toEqual(['bounced 5.4.6 no such thing']);
+    expect((await run('4.4.4', true)).verdicts).toEqual(['deferred 4.4.4 no such thing']);
   });
 
   it('that cannot be found are our fault, not the message’s', async () => {

@@ -6,5 +6,6 @@ export {
   type DeliveryAgentOptions,
 } from './agent.ts';
 export type { Remark } from './attempt.ts';
+export { deliverMessage, type OneMessage } from './deliver-message.ts';
 export type * from './delivery.ts';
 export type { FindHosts, Host, HostLookup } from './hosts.ts';
