@@ -30,7 +30,7 @@ export function withDnsCache(ask: Ask, options: DnsCacheOptions): Ask {
   }
 
   return async (question) => {
-    const key = `${question.type} ${question.name.toLowerCase()}`;
+    const key = `${question.type}${question.dnssec === true ? '+' : ''} ${question.name.toLowerCase()}`;
     const entry = kept.get(key);
     if (entry !== undefined) {
       // Moved to the end or dropped: the Map's order is from least to most recently used.

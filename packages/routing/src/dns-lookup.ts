@@ -2,18 +2,35 @@
  * The DNS lookup primitive: (name, type) to records or to one class of failure with the words that mail logs have for it.
  * Aliases are followed for every type. Names in the result are valid host names or numeric addresses.
  */
+import type { Table } from '@mailfleet/lookup';
 import type { Answer } from 'dns-packet';
 import type { Ask } from './dns-cache.ts';
 import { type ExchangeResult, isServerTrouble } from './dns-exchange.ts';
 import { type LookupType, RCODE, type RecordData, type Reply, sameName } from './dns-message.ts';
 import { isHostname, isNumericAddress, toALabel } from './hostname.ts';
+import { filterAnswers } from './reply-filter.ts';
 
 const MOST_QUERIES = 10;
 /** Longer lists come from mistakes or attacks; Postfix has the same limit. */
 const MOST_RECORDS = 100;
 
-/** notfound: final; retry: later; fail: the server said no for good; invalid: unusable data; null: null MX (RFC 7505). */
-export type LookupFailure = 'notfound' | 'retry' | 'fail' | 'invalid' | 'null';
+/**
+ * notfound: final; retry: later; fail: the server said no for good; invalid: unusable data; null: null MX (RFC 7505);
+ * policy: the reply filter left nothing.
+ */
+export type LookupFailure = 'notfound' | 'retry' | 'fail' | 'invalid' | 'null' | 'policy';
+
+/** How one delivery agent wants its lookups. */
+export interface LookupSettings {
+  /** Ask for DNSSEC data; without it nothing counts as validated. */
+  readonly dnssec?: boolean;
+  /** smtp_dns_reply_filter. */
+  readonly replyFilter?: Table;
+  /** res_defnames: a name without dots may be one in the local domain. */
+  readonly localNames?: boolean;
+  /** res_dnsrch: a name may be one in the domains of the search list. */
+  readonly searchList?: boolean;
+}
 
 export type LookupResult<T extends LookupType> =
   | {
@@ -21,7 +38,7 @@ export type LookupResult<T extends LookupType> =
       readonly records: readonly RecordData[T][];
       /** The name that holds the records: the end of the chain of aliases. */
       readonly canonicalName: string;
-      /** Every answer on the way had the AD bit. */
+      /** DNSSEC was asked for, and every answer on the way had the AD bit. */
       readonly validated: boolean;
       /** Sentences for the log. */
       readonly warnings: readonly string[];
@@ -32,6 +49,7 @@ export async function lookupRecords<T extends LookupType>(
   ask: Ask,
   name: string,
   type: T,
+  settings: LookupSettings = {},
 ): Promise<LookupResult<T>> {
   const warnings: string[] = [];
   const failure = (kind: LookupFailure, reason: string): LookupResult<T> => ({ kind, reason, warnings });
@@ -40,11 +58,11 @@ export async function lookupRecords<T extends LookupType>(
     return failure('notfound', `Name service error for ${name}: invalid host or domain name`);
   }
   let current = first;
-  let validated = true;
+  let validated = settings.dnssec === true;
   for (let queries = 0; queries < MOST_QUERIES; queries++) {
     const error = `Name service error for name=${current} type=${type}: `;
     const malformed = `${error}Malformed or unexpected name server reply`;
-    const result = await ask({ name: current, type });
+    const result = await ask({ name: current, type, dnssec: settings.dnssec === true });
     const failed = failureOf(result);
     if (failed !== undefined) {
       const reason =
@@ -78,7 +96,17 @@ export async function lookupRecords<T extends LookupType>(
       );
       usable.length = MOST_RECORDS;
     }
-    const data = usable.map((record) => dataOf(record) as RecordData[T]);
+    const filtered =
+      settings.replyFilter === undefined
+        ? usable
+        : await filterAnswers(settings.replyFilter, usable, (sentence) => warnings.push(sentence));
+    if (filtered === undefined || filtered.length === 0) {
+      const trouble = `Error looking up name=${current} type=${type}: `;
+      return filtered === undefined
+        ? failure('retry', `${trouble}Invalid DNS reply filter syntax`)
+        : failure('policy', `${trouble}DNS reply filter drops all results`);
+    }
+    const data = filtered.map((record) => dataOf(record) as RecordData[T]);
     return { kind: 'ok', records: data, canonicalName: owner, validated, warnings };
   }
   const reason = `Name server loop for ${current}`;

@@ -8,6 +8,7 @@ import {
   type Answer,
   AUTHENTIC_DATA,
   type DecodedPacket,
+  DNSSEC_OK,
   decode,
   encode,
   RECURSION_DESIRED,
@@ -33,6 +34,8 @@ export interface Question {
   /** Without trailing dot, ASCII. */
   readonly name: string;
   readonly type: LookupType;
+  /** Sets the DO bit (RFC 4035 section 3.2.1): answers come with their signatures, and may have the AD bit. */
+  readonly dnssec?: boolean;
 }
 
 export interface Reply {
@@ -67,8 +70,8 @@ export function encodeQuery(question: Question, id: number, edns: boolean): Buff
             udpPayloadSize: UDP_PAYLOAD_BYTES,
             extendedRcode: 0,
             ednsVersion: 0,
-            flags: 0,
-            flag_do: false,
+            flags: question.dnssec === true ? DNSSEC_OK : 0,
+            flag_do: question.dnssec === true,
             options: [],
           },
         ]

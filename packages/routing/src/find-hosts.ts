@@ -49,7 +49,7 @@ async function findHost(destination: Destination, search: HostSearch): Promise<H
 /** The destination is a domain with MX records, or without. */
 async function findMxHosts(destination: Destination, search: HostSearch): Promise<HostsResult> {
   const { host: domain, port } = destination;
-  const result = await search.resolver.lookup(domain, 'MX');
+  const result = await search.resolver.lookup(domain, 'MX', search.settings.lookups);
   for (const warning of result.warnings) search.warn?.(warning);
   if (result.kind === 'ok') {
     const targets = result.records
@@ -58,7 +58,8 @@ async function findMxHosts(destination: Destination, search: HostSearch): Promis
     return findTargets(domain, targets, result.validated, search, 'MX');
   }
   if (result.kind === 'notfound') return findHost(destination, search);
-  if (result.kind !== 'null' && search.settings.ignoreMxLookupError) return findHost(destination, search);
+  const trouble = result.kind === 'retry' || result.kind === 'invalid' || result.kind === 'fail';
+  if (trouble && search.settings.ignoreMxLookupError) return findHost(destination, search);
   return notFound({ status: MX_STATUS[result.kind], reason: result.reason });
 }
 
@@ -68,12 +69,13 @@ const MX_STATUS: Readonly<Record<LookupFailure, string>> = {
   retry: '4.4.3',
   invalid: '5.4.4',
   fail: '5.4.3',
+  policy: '4.7.0',
 };
 
 /** RFC 2782. Undefined: go on without SRV records. */
 async function findSrvHosts(destination: Destination, search: HostSearch): Promise<HostsResult | undefined> {
   const name = `_${destination.service}._tcp.${destination.host}`;
-  const result = await search.resolver.lookup(name, 'SRV');
+  const result = await search.resolver.lookup(name, 'SRV', search.settings.lookups);
   for (const warning of result.warnings) search.warn?.(warning);
   let found: HostsResult;
   if (result.kind === 'ok') {

@@ -25,9 +25,10 @@ const STATUS: Readonly<Record<LookupFailure, readonly [hard: string, soft: strin
   invalid: ['5.4.4', '4.4.4'],
   null: ['5.4.4', '4.4.4'],
   notfound: ['5.4.4', '4.4.4'],
+  policy: ['4.7.0', '4.7.0'],
 };
 /** Which of two failures of one name counts: the more hopeful one. */
-const RANK: readonly LookupFailure[] = ['notfound', 'null', 'fail', 'invalid', 'retry'];
+const RANK: readonly LookupFailure[] = ['notfound', 'null', 'fail', 'invalid', 'retry', 'policy'];
 
 /** `earlier` is the failure that an earlier host of the same list left behind. */
 export async function findHostAddresses(
@@ -62,7 +63,7 @@ async function lookUpInDns(
   const results = await Promise.all(
     search.settings.families.map(async (family) => ({
       family,
-      result: await search.resolver.lookup(host, family === 4 ? 'A' : 'AAAA'),
+      result: await search.resolver.lookup(host, family === 4 ? 'A' : 'AAAA', search.settings.lookups),
     })),
   );
   for (const { family, result } of results) {

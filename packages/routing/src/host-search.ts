@@ -3,6 +3,8 @@
  * delivery agent; everything that touches the network or chance is a function here, so that tests bring their own.
  */
 import type { Config } from '@mailfleet/config';
+import { openMaps } from '@mailfleet/lookup';
+import type { LookupSettings } from './dns-lookup.ts';
 import type { DestinationSyntax } from './nexthop.ts';
 import type { NativeLookup, OwnAddresses } from './own-addresses.ts';
 import type { Resolver } from './resolver.ts';
@@ -53,6 +55,7 @@ export interface HostSearchSettings {
   readonly nativeLookup: boolean;
   /** smtp_dns_support_level or disable_dns_lookups: no MX and no SRV lookups when false. */
   readonly dnsEnabled: boolean;
+  readonly lookups: LookupSettings;
   readonly ignoreMxLookupError: boolean;
   readonly deferIfNoMxAddressFound: boolean;
   readonly cnameOverridesServername: boolean;
@@ -85,12 +88,20 @@ export function readHostSearchSettings(config: Config, protocol: 'smtp' | 'lmtp'
   const level = config.getFor(protocol, 'smtp_dns_support_level');
   const dnsEnabled = level === '' ? !config.get('disable_dns_lookups') : level !== 'disabled';
   const lookups: readonly string[] = config.getFor(protocol, 'smtp_host_lookup');
+  const filter = config.getFor(protocol, 'smtp_dns_reply_filter');
+  const options: readonly string[] = config.getFor(protocol, 'smtp_dns_resolver_options');
   return {
     protocol,
     families: readFamilies(config),
     dnsLookup: dnsEnabled && lookups.includes('dns'),
     nativeLookup: !dnsEnabled || lookups.includes('native'),
     dnsEnabled,
+    lookups: {
+      dnssec: level === 'dnssec',
+      localNames: options.includes('res_defnames'),
+      searchList: options.includes('res_dnsrch'),
+      ...(filter.length === 0 ? {} : { replyFilter: openMaps(filter) }),
+    },
     ignoreMxLookupError: config.get('ignore_mx_lookup_error'),
     deferIfNoMxAddressFound: config.getFor(protocol, 'smtp_defer_if_no_mx_address_found'),
     cnameOverridesServername: config.getFor(protocol, 'smtp_cname_overrides_servername'),

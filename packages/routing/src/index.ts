@@ -1,5 +1,5 @@
 /** Transports, next hops, DNS and MX choice: from a recipient to the addresses that its mail is to be tried at. */
-export type { LookupFailure, LookupResult } from './dns-lookup.ts';
+export type { LookupFailure, LookupResult, LookupSettings } from './dns-lookup.ts';
 export type { LookupType, RecordData } from './dns-message.ts';
 export { findHosts } from './find-hosts.ts';
 export { createHostFinder, type HostFinder, type HostFinderOptions } from './host-finder.ts';

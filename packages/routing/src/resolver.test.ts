@@ -126,8 +126,11 @@ describe('records', () => {
       selector: 1,
       matchingType: 1,
     });
-    expect(await resolver.lookup('_25._tcp.a.test', 'TLSA')).toMatchObject({ validated: true });
-    expect(await resolver.lookup('a.test', 'A')).toMatchObject({ validated: false });
+    expect(await resolver.lookup('_25._tcp.a.test', 'TLSA', { dnssec: true })).toMatchObject({
+      validated: true,
+    });
+    expect(await resolver.lookup('_25._tcp.a.test', 'TLSA')).toMatchObject({ validated: false });
+    expect(await resolver.lookup('a.test', 'A', { dnssec: true })).toMatchObject({ validated: false });
   });
 
   test('one invalid MX target is left out, a numeric one is used, each with a warning', async () => {
@@ -317,6 +320,8 @@ test('name servers as text', () => {
     ],
     timeoutMs: 3000,
     attempts: 4,
+    search: ['a.b'],
   });
+  expect(parseResolvConf('search a.b\ndomain c.d\n').search).toEqual(['c.d']);
   expect(parseResolvConf('').servers).toEqual([{ host: '127.0.0.1', port: 53 }]);
 });

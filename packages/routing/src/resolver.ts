@@ -5,10 +5,12 @@
  * DANE set-up needs a validating resolver reached over a safe path, as with Postfix.
  */
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { type Ask, withDnsCache } from './dns-cache.ts';
 import { exchange, type NameServer } from './dns-exchange.ts';
-import { type LookupResult, lookupRecords } from './dns-lookup.ts';
+import { type LookupResult, type LookupSettings, lookupRecords } from './dns-lookup.ts';
 import type { LookupType } from './dns-message.ts';
+import { isHostname } from './hostname.ts';
 
 const DEFAULT_TIMEOUT_MS = 5000;
 const DEFAULT_ATTEMPTS = 2;
@@ -19,7 +21,7 @@ const MOST_SYSTEM_SERVERS = 3;
 
 export interface Resolver {
   /** Never throws and always ends; see LookupResult for the classes of failure. */
-  lookup<T extends LookupType>(name: string, type: T): Promise<LookupResult<T>>;
+  lookup<T extends LookupType>(name: string, type: T, settings?: LookupSettings): Promise<LookupResult<T>>;
 }
 
 export interface ResolverOptions {
@@ -37,17 +39,47 @@ export interface ResolverOptions {
 
 export function createResolver(options: ResolverOptions = {}): Resolver {
   const own = options.servers !== undefined && options.servers.length > 0;
-  const system = own ? undefined : parseResolvConf(readOptional(options.resolvConf ?? '/etc/resolv.conf'));
+  const system = parseResolvConf(readOptional(options.resolvConf ?? '/etc/resolv.conf'));
   const exchangeOptions = {
-    servers: system?.servers ?? (options.servers ?? []).map(parseNameServer),
-    timeoutMs: options.timeoutMs ?? system?.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-    attempts: options.attempts ?? system?.attempts ?? DEFAULT_ATTEMPTS,
+    servers: own ? (options.servers ?? []).map(parseNameServer) : system.servers,
+    timeoutMs: options.timeoutMs ?? (own ? DEFAULT_TIMEOUT_MS : system.timeoutMs),
+    attempts: options.attempts ?? (own ? DEFAULT_ATTEMPTS : system.attempts),
   };
   const ask: Ask = withDnsCache((question) => exchange(question, exchangeOptions), {
     size: options.cacheSize ?? DEFAULT_CACHE_SIZE,
     now: options.now ?? (() => performance.now()),
   });
-  return { lookup: (name, type) => lookupRecords(ask, name, type) };
+  return {
+    lookup: async (name, type, settings = {}) => {
+      const { before, after } = searched(name, system.search, settings);
+      for (const longer of before) {
+        const result = await lookupRecords(ask, longer, type, settings);
+        if (result.kind !== 'notfound') return result;
+      }
+      const asGiven = await lookupRecords(ask, name, type, settings);
+      if (asGiven.kind !== 'notfound') return asGiven;
+      for (const longer of after) {
+        const result = await lookupRecords(ask, longer, type, settings);
+        if (result.kind !== 'notfound') return result;
+      }
+      return asGiven;
+    },
+  };
+}
+
+/** Longer names to try before and after the name itself: what libc does with RES_DEFNAMES and RES_DNSRCH. */
+function searched(
+  name: string,
+  search: readonly string[],
+  { localNames, searchList }: LookupSettings,
+): { readonly before: readonly string[]; readonly after: readonly string[] } {
+  const domains = searchList === true ? search : search.slice(0, 1);
+  const longer = isHostname(name) ? domains.map((domain) => `${name}.${domain}`) : [];
+  const dots = name.includes('.');
+  return {
+    before: !dots && localNames === true ? longer : [],
+    after: dots && searchList === true ? longer : [],
+  };
 }
 
 /** `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1`, `[2001:db8::1]:5353`. */
@@ -62,16 +94,23 @@ interface SystemResolver {
   readonly servers: readonly NameServer[];
   readonly timeoutMs: number;
   readonly attempts: number;
+  /** The local domain, and with `search` others. */
+  readonly search: readonly string[];
 }
 
-/** What this package uses of resolv.conf(5). Search lists are left out: mail domains are full names. */
+/** What this package uses of resolv.conf(5). */
 export function parseResolvConf(text: string): SystemResolver {
   const servers: NameServer[] = [];
   let timeoutMs = DEFAULT_TIMEOUT_MS;
   let attempts = DEFAULT_ATTEMPTS;
+  const ownDomain = hostname().split('.').slice(1).join('.');
+  let search = ownDomain === '' ? [] : [ownDomain];
   for (const line of text.split('\n')) {
     const [keyword, ...words] = line.trim().split(/\s+/);
     if (keyword === 'nameserver' && words[0] !== undefined) servers.push({ host: words[0], port: DNS_PORT });
+    // The last one counts.
+    if (keyword === 'search') search = words;
+    if (keyword === 'domain') search = words.slice(0, 1);
     if (keyword !== 'options') continue;
     for (const word of words) {
       const option = /^(timeout|attempts):(\d+)$/.exec(word);
@@ -80,7 +119,7 @@ export function parseResolvConf(text: string): SystemResolver {
     }
   }
   const used = servers.length > 0 ? servers : [{ host: '127.0.0.1', port: DNS_PORT }];
-  return { servers: used.slice(0, MOST_SYSTEM_SERVERS), timeoutMs, attempts };
+  return { servers: used.slice(0, MOST_SYSTEM_SERVERS), timeoutMs, attempts, search };
 }
 
 function readOptional(file: string): string {
