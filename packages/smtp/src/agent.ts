@@ -8,10 +8,11 @@
 import type { Config } from '@mailfleet/config';
 import { parseNexthop } from '@mailfleet/routing';
 import { createTlsClient, globalLevel, openTlsPolicies } from '@mailfleet/tls';
-import { AheadMemory, type NextRequest } from './ahead.ts';
+import type { NextRequest } from './ahead.ts';
 import { Attempt, type Remark, type Surroundings } from './attempt.ts';
 import type { Batch, DeliveryRequest, Protocol, RequestResult } from './delivery.ts';
 import { type Element, HostLoop } from './host-loop.ts';
+import { HostMemory } from './host-memory.ts';
 import type { FindHosts } from './hosts.ts';
 import { ContentPrefetch, type FetchContent, RepeatableContent } from './prefetch.ts';
 import { openServerMaps } from './server-maps.ts';
@@ -76,7 +77,8 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     remark: options.remark ?? (() => undefined),
     ...theWorld,
     ...options.environment,
-    aheadMemory: new AheadMemory(),
+    aheadMemory: new HostMemory(),
+    chunkingMemory: new HostMemory(),
   };
   const tls = createTlsClient(config, protocol);
   const policies = openTlsPolicies(config, protocol);

@@ -1,7 +1,7 @@
 /** The next transaction's commands along with the end of data: what goes out together, and what each reply to it means. */
 import { type SmtpServer, startDelayProxy, startSmtpServer } from '@mailfleet/test-kit';
 import { afterEach, describe, expect, it } from 'vitest';
-import { AheadMemory } from './ahead.ts';
+import { HostMemory } from './host-memory.ts';
 import { deliver, type TestDelivery, type TestResult } from './test-agent.ts';
 
 const servers: SmtpServer[] = [];
@@ -319,7 +319,7 @@ it('waits for the reply where the next content is not at hand', async () => {
 });
 
 it('remembers servers: two failures in a row are needed once it has worked, and the oldest of 10,000 is forgotten', () => {
-  const memory = new AheadMemory();
+  const memory = new HostMemory();
   const host = (index: number) => ({ host: 'x', address: `192.0.2.${index}`, port: 25 });
   expect(memory.mayTry(host(1))).toBe(true);
   expect(memory.isProven(host(1))).toBe(false);

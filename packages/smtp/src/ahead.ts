@@ -6,7 +6,6 @@
  * wait for that content. Its replies are judged as a whole before any of them counts, so that a server that lost
  * count costs a fresh session and never a verdict. Servers that cannot do it are remembered.
  */
-import type { Endpoint } from './connect.ts';
 import type { DeliveryRequest } from './delivery.ts';
 import type { Features } from './ehlo.ts';
 import { mailCommand, rcptCommand, xforwardCommands } from './envelope.ts';
@@ -30,11 +29,15 @@ export interface Opening {
   readonly stages: readonly Stage[];
 }
 
-/** The opening of a request's transaction; undefined when it must be built one reply at a time, or not at all. */
+/**
+ * The opening of a request's transaction; undefined when it must be built one reply at a time, or not at all.
+ * @param reset begin with RSET: the transaction before may have left the server in the middle
+ */
 export const openingOf = (
   { request, needsSmtputf8 }: NextRequest,
   features: Features,
   settings: AgentSettings,
+  reset = false,
 ): Opening | undefined => {
   const { envelope, recipients } = request;
   const tooLarge = features.sizeLimit > 0 && features.sizeLimit < envelope.sizeBytes;
@@ -47,6 +50,7 @@ export const openingOf = (
     text += `${command}\r\n`;
     stages.push(stage);
   };
+  if (reset) add('RSET', 'rset');
   if (settings.sendXforward) {
     const { nameAddress, protocolHelo } = xforwardCommands(envelope, features);
     add(nameAddress, 'xforward1');
@@ -78,44 +82,3 @@ export const inStep = (stages: readonly Stage[], replies: readonly Reply[], prov
         return digit === 2 || digit === 4 || digit === 5;
     }
   });
-
-/** Hosts to remember; the oldest is forgotten first. */
-const MAX_HOSTS = 10_000;
-
-/** Which servers take an opening along with the end of data: trusted until the first failure, and after a success until the second. */
-export class AheadMemory {
-  readonly #hosts = new Map<string, 'works' | 'fails'>();
-
-  mayTry(endpoint: Endpoint): boolean {
-    return this.#hosts.get(keyOf(endpoint)) !== 'fails';
-  }
-
-  isProven(endpoint: Endpoint): boolean {
-    return this.#hosts.get(keyOf(endpoint)) === 'works';
-  }
-
-  succeeded(endpoint: Endpoint): void {
-    if (!this.isProven(endpoint)) this.#set(endpoint, 'works');
-  }
-
-  /** @returns true when this server will not be tried again. */
-  failed(endpoint: Endpoint): boolean {
-    if (this.isProven(endpoint)) {
-      this.#hosts.delete(keyOf(endpoint));
-      return false;
-    }
-    this.#set(endpoint, 'fails');
-    return true;
-  }
-
-  #set(endpoint: Endpoint, state: 'works' | 'fails'): void {
-    this.#hosts.set(keyOf(endpoint), state);
-    if (this.#hosts.size <= MAX_HOSTS) return;
-    for (const oldest of this.#hosts.keys()) {
-      this.#hosts.delete(oldest);
-      break;
-    }
-  }
-}
-
-const keyOf = ({ address, port }: Endpoint): string => `${address} ${port}`;

@@ -7,7 +7,7 @@
  * really deferred someone, unless a session of this request ran its transaction to the end.
  */
 import type { MailEvent } from '@mailfleet/telemetry';
-import type { AheadMemory } from './ahead.ts';
+
 import type {
   DeliveryRequest,
   DsnStatus,
@@ -18,6 +18,7 @@ import type {
   RequestResult,
   TimelineStep,
 } from './delivery.ts';
+import type { HostMemory } from './host-memory.ts';
 import { type Reply, replyText } from './reply.ts';
 import type { AgentSettings } from './settings.ts';
 
@@ -34,7 +35,8 @@ export interface Surroundings {
   readonly sleep: (ms: number) => Promise<void>;
   /** The port where our own name means a loop: elsewhere it may be a second instance. */
   readonly mailPort: number;
-  readonly aheadMemory: AheadMemory;
+  readonly aheadMemory: HostMemory;
+  readonly chunkingMemory: HostMemory;
 }
 
 export interface Failure {

@@ -28,6 +28,7 @@ export class ContentEncoder {
   /** A CR that may turn out to be half of a line end. */
   #heldCr = false;
   #folded = false;
+  #stuffing = true;
 
   constructor(limit: number, onFold: () => void) {
     this.#limit = limit;
@@ -50,6 +51,15 @@ export class ContentEncoder {
     return this.#take();
   }
 
+  /** Whole content as a BDAT chunk: its length is announced, so that no dot needs to be stuffed and none ends it. */
+  encodeChunk(content: Buffer): Buffer {
+    this.#stuffing = false;
+    this.#open(content.length + 16);
+    this.#scan(content);
+    this.#endLine();
+    return this.#take();
+  }
+
   /** What follows the last piece: the end of an unfinished line, the final dot and `tail`. */
   end(tail: string): Buffer {
     this.#open(16 + tail.length);
@@ -57,12 +67,16 @@ export class ContentEncoder {
     return this.#take();
   }
 
-  #close(tail: string): void {
+  #endLine(): void {
     if (this.#heldCr) {
       this.#heldCr = false;
       this.#byte(CR);
     }
     if (!this.#atStart) this.#newline();
+  }
+
+  #close(tail: string): void {
+    this.#endLine();
     this.#room(3 + Buffer.byteLength(tail));
     this.#length += this.#out.write(`.\r\n${tail}`, this.#length, 'utf8');
   }
@@ -118,7 +132,7 @@ export class ContentEncoder {
     if (from === to) return;
     if (this.#atStart) {
       this.#atStart = false;
-      if (source[from] === DOT) {
+      if (this.#stuffing && source[from] === DOT) {
         this.#room(1);
         this.#out[this.#length++] = DOT;
       }

@@ -17,6 +17,7 @@ describe('EHLO', () => {
         size: true,
         sizeLimit: 1000,
         startTls: true,
+        chunking: false,
         dsn: true,
         smtputf8: true,
         xforward: new Set(['NAME', 'ADDR', 'BOGUS']),

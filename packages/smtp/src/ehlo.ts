@@ -14,6 +14,8 @@ export interface Features {
   readonly sizeLimit: number;
   readonly startTls: boolean;
   readonly dsn: boolean;
+  /** BDAT (RFC 3030). */
+  readonly chunking: boolean;
   readonly smtputf8: boolean;
   /** XFORWARD attributes on offer, upper case. */
   readonly xforward: ReadonlySet<string>;
@@ -26,6 +28,7 @@ export const noFeatures: Features = {
   sizeLimit: 0,
   startTls: false,
   dsn: false,
+  chunking: false,
   smtputf8: false,
   xforward: new Set(),
 };
@@ -101,6 +104,7 @@ export const parseEhlo = (text: string, discard: Discard): EhloReply => {
       sizeLimit: size && limit !== undefined && sizeIsNumber ? Number(limit) : 0,
       startTls: has('STARTTLS'),
       dsn: has('DSN'),
+      chunking: has('CHUNKING'),
       smtputf8: has('SMTPUTF8'),
       xforward: new Set(has('XFORWARD') ? offered.get('XFORWARD')?.map((word) => word.toUpperCase()) : []),
     },

@@ -41,6 +41,8 @@ export interface AgentSettings extends ConnectSettings, ConnectionLimits, Envelo
   readonly sendXforward: boolean;
   /** Send the next transaction's commands along with the end of data. */
   readonly transactionPipelining: boolean;
+  /** Send small contents with BDAT where the server takes it. */
+  readonly chunking: boolean;
   readonly lineLimit: number;
   readonly softBounce: boolean;
   readonly helpfulWarnings: boolean;
@@ -87,6 +89,7 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   sendXforward: config.getFor(protocol, 'smtp_send_xforward_command'),
   transactionPipelining: config.getFor(protocol, 'smtp_transaction_pipelining'),
   minDataRate: config.getFor(protocol, 'smtp_min_data_rate'),
+  chunking: config.getFor(protocol, 'smtp_chunking'),
   lineLimit: config.getFor(protocol, 'smtp_line_length_limit'),
   lineLengthLimit: config.get('line_length_limit'),
   perRequestDeadline: config.getFor(protocol, 'smtp_per_request_deadline'),

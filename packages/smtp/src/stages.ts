@@ -33,3 +33,6 @@ export const timeoutOf: Readonly<Record<Stage, keyof Timeouts>> = {
 /** Reply codes that betray a confused server: such a session serves no second message. */
 export const isProtocolError = (code: number): boolean =>
   code < 400 || code > 599 || (code >= 500 && code <= 509) || code === 555;
+
+/** Replies of a server that does not know a command or its parameters (RFC 5321 section 4.2.2). */
+export const isUnknownCommand = (code: number): boolean => code >= 500 && code <= 504;

@@ -18,7 +18,15 @@ import { ioFailureOf } from './handshake.ts';
 import { isSafe } from './quote.ts';
 import { type Reply, replyText } from './reply.ts';
 import type { Session } from './session.ts';
-import { isProtocolError, PIPELINE_BYTES, type Stage, timeoutOf, whereContent, whereOf } from './stages.ts';
+import {
+  isProtocolError,
+  isUnknownCommand,
+  PIPELINE_BYTES,
+  type Stage,
+  timeoutOf,
+  whereContent,
+  whereOf,
+} from './stages.ts';
 
 export type Content = Buffer | AsyncIterable<Uint8Array>;
 
@@ -73,6 +81,11 @@ export class Transaction {
   /** Positions of accepted recipients, in RCPT order. */
   readonly #accepted: number[] = [];
   #dotReplies = 0;
+  /** Content goes with BDAT. */
+  #chunked = false;
+  /** The reply to BDAT says that the server does not know it after all. */
+  #bdatUnknown = false;
+  #delivered = false;
   #end: TransactionEnd | undefined;
 
   constructor(context: TransactionContext) {
@@ -98,6 +111,9 @@ export class Transaction {
       return { kind: 'untouched' };
     }
     this.#refuseUnsafe();
+    const chunked = this.#chunkedOpening();
+    if (chunked !== undefined) return await this.#sendChunked(chunked);
+
     const rcpts = attempt.recipients.flatMap((_, position) =>
       attempt.isUnmarked(position) ? [position] : [],
     );
@@ -167,6 +183,57 @@ export class Transaction {
       this.#handle(stage, reply);
     }
     return this.#dataRejected ? await this.#abort() : await this.#sendContent();
+  }
+
+  /** MAIL and RCPT commands, when the content may follow them in the same write (RFC 3030 section 2). */
+  #chunkedOpening(): { readonly commands: Opening; readonly content: Buffer } | undefined {
+    const { attempt, session, around, content } = this.#context;
+    const { settings, chunkingMemory } = around;
+    const { features } = session;
+    if (!settings.chunking || !features.chunking || !this.#pipelining || session.delayDot) return undefined;
+    if (!Buffer.isBuffer(content) || content.length > PIECE_BYTES) return undefined;
+    if (!chunkingMemory.mayTry(session.endpoint)) return undefined;
+    if (attempt.recipients.some((_, position) => !attempt.isUnmarked(position))) return undefined;
+    const request = { ...attempt.request, recipients: attempt.recipients };
+    const commands = openingOf({ request, needsSmtputf8: attempt.needsSmtputf8 }, features, settings);
+    return commands && { commands, content };
+  }
+
+  /**
+   * The whole transaction in one write: the content of a small message is cheaper than the round trip that would tell whether
+   * someone wants it. From here on the message may be delivered, so the in-doubt mark comes first.
+   */
+  async #sendChunked({ commands, content }: { commands: Opening; content: Buffer }): Promise<TransactionEnd> {
+    const { attempt, session, around } = this.#context;
+    const { endpoint, connection } = session;
+    const proven = around.chunkingMemory.isProven(endpoint);
+    const keep = this.#keep();
+    this.#chunked = true;
+    this.#rcpts = attempt.recipients.map((_, position) => position);
+    attempt.setUpDone();
+    const chunk = this.#encoder().encodeChunk(content);
+    this.#beforeDot(this.#rcpts);
+    // A server that turns out not to know BDAT gets the message again, over this session.
+    const quitsAlong = proven && !keep;
+    const rest = quitsAlong ? 'QUIT\r\n' : proven && keep ? this.#openNext() : '';
+    const opening = commands.text.replace(/DATA\r\n$/, `BDAT ${chunk.length} LAST\r\n`);
+    connection.write(Buffer.concat([Buffer.from(opening), chunk, Buffer.from(rest)]));
+    this.#due.push(...commands.stages.slice(0, -1));
+    if (!(await this.#sync())) return this.#ended();
+    const replies = around.settings.protocol === 'lmtp' ? Math.max(this.#accepted.length, 1) : 1;
+    for (let reply = 0; reply < replies; reply++) this.#due.push('dot');
+    if (!(await this.#sync())) return this.#ended();
+    if (this.#bdatUnknown) {
+      session.features = { ...session.features, chunking: false };
+      around.chunkingMemory.failed(endpoint);
+      attempt.remark(`host ${session.relay} offers CHUNKING but does not take BDAT: using DATA`);
+      this.#queue('RSET', 'rset');
+      return (await this.#sync()) ? await new Transaction(this.#context).run() : this.#ended();
+    }
+    if (this.#accepted.length > 0) around.chunkingMemory.succeeded(endpoint);
+    // A refused BDAT leaves the transaction open at some servers.
+    if (keep && session.ahead === undefined && !this.#delivered) this.#queue('RSET', 'rset');
+    return await this.#finish(keep, quitsAlong);
   }
 
   /** The last barrier: whatever came in, no address can add a command line of its own. */
@@ -287,8 +354,13 @@ export class Transaction {
   #handleDot(reply: Reply, accepted: boolean): void {
     const { attempt, around, session } = this.#context;
     if (this.#accepted.length === 0) return;
+    if (this.#chunked && !around.chunkingMemory.isProven(session.endpoint) && isUnknownCommand(reply.code)) {
+      this.#bdatUnknown = true;
+      return;
+    }
     attempt.transferDone();
     attempt.step('dot');
+    if (accepted) this.#delivered = true;
     // Whoever announces the end of the session will not answer what came behind the dot.
     if (reply.code === 421 && session.ahead !== undefined) session.aheadFailed(attempt);
     if (around.settings.protocol === 'lmtp') {
@@ -322,8 +394,16 @@ export class Transaction {
     return this.#context.wanted() && this.#context.session.mayServeAnother();
   }
 
+  #encoder(): ContentEncoder {
+    const { attempt, around } = this.#context;
+    const { lineLimit } = around.settings;
+    return new ContentEncoder(lineLimit, () =>
+      attempt.remark(`breaking line > ${lineLimit} bytes with <CR><LF>SPACE`),
+    );
+  }
+
   async #sendContent(): Promise<TransactionEnd> {
-    const { content, session, attempt, around } = this.#context;
+    const { content, session, around } = this.#context;
     const { connection } = session;
     const keep = this.#keep();
     if (this.#accepted.length === 0) {
@@ -331,14 +411,12 @@ export class Transaction {
       this.#queue('.', 'dot');
       return await this.#finish(keep, false);
     }
-    const encoder = new ContentEncoder(around.settings.lineLimit, () =>
-      attempt.remark(`breaking line > ${around.settings.lineLimit} bytes with <CR><LF>SPACE`),
-    );
+    const encoder = this.#encoder();
     const quitsAlong = !keep && this.#pipelining;
     const tail = (): string => (quitsAlong ? 'QUIT\r\n' : keep ? this.#openNext() : '');
 
     if (Buffer.isBuffer(content) && content.length <= PIECE_BYTES && !session.delayDot) {
-      this.#beforeDot();
+      this.#beforeDot(this.#accepted);
       connection.write(encoder.encodeWhole(content, tail()));
     } else {
       const sent = await this.#sendPieces(encoder, content);
@@ -348,7 +426,7 @@ export class Transaction {
         if (failure !== undefined) return await this.#contentFailed(failure);
         await around.sleep(around.settings.pix.delayMs);
       }
-      this.#beforeDot();
+      this.#beforeDot(this.#accepted);
       connection.write(encoder.end(tail()));
     }
     if (connection.backlog > 0) {
@@ -368,7 +446,7 @@ export class Transaction {
     if (!settings.transactionPipelining || !this.#pipelining || attempt.anyKept) return '';
     if (!aheadMemory.mayTry(session.endpoint)) return '';
     const request = next();
-    const opening = request && openingOf(request, session.features, settings);
+    const opening = request && openingOf(request, session.features, settings, this.#chunked);
     session.ahead = opening;
     return opening?.text ?? '';
   }
@@ -396,9 +474,9 @@ export class Transaction {
     }
   }
 
-  #beforeDot(): void {
+  #beforeDot(positions: readonly number[]): void {
     const { attempt, beforeDot } = this.#context;
-    beforeDot(this.#accepted.map((position) => attempt.recipients[position]?.index ?? -1));
+    beforeDot(positions.map((position) => attempt.recipients[position]?.index ?? -1));
   }
 
   /** The server hung up on the content: it may have said why (a premature end-of-data reply). */
@@ -437,8 +515,9 @@ export class Transaction {
   }
 
   #fail(failure: IoFailure, phase: string): void {
-    const { attempt, session } = this.#context;
+    const { attempt, session, around } = this.#context;
     session.reusable = false;
+    if (this.#chunked) around.chunkingMemory.failed(session.endpoint);
     if (!this.#mailAnswered && session.uses > 1) {
       this.#end = { kind: 'stale' };
     } else if (session.plaintextRetry && attempt.anyUnmarked) {

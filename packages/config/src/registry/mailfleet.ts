@@ -98,6 +98,14 @@ export const mailfleet = {
     lmtp: {},
     doc: 'On a session that serves several messages of a batch, to a server with PIPELINING: send MAIL, RCPT and DATA of the next message along with the end of the current one, so that a message costs one round trip. A server that does not answer as it should gets one message after the other from then on.',
   },
+  smtp_chunking: {
+    type: 'boolean',
+    default: 'yes',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    lmtp: {},
+    doc: 'Send a message of up to 64 kB to a server with PIPELINING and CHUNKING in one round trip: MAIL, RCPT and the content as one BDAT chunk. The content then goes out before it is known whether a recipient is accepted.',
+  },
   intake_smtp_listen: {
     type: 'list',
     default: '127.0.0.1:2525',
