@@ -6,6 +6,9 @@
  * of commands, so that neither side can fill the other's buffers and wait for ever. It never sends content before it has the
  * DATA reply, and once it knows every reply it changes course: RSET instead of more commands that can only fail.
  *
+ * Two ways save a round trip: the next request's opening goes out behind the final dot (ahead.ts), and a small content goes out behind
+ * RCPT as a BDAT chunk (RFC 3030). In one file, though long, because all of it is one order of commands and replies.
+ *
  * Each recipient is marked at the attempt by the reply that decides about it. What is returned says what the
  * connection is good for afterwards.
  */
