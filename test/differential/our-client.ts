@@ -82,6 +82,7 @@ const batchOf = (scenario: Scenario, index: number, servers: ScenarioServers): B
           sizeBytes: contentOf(scenario).length,
           arrivalMs: now,
           createdMs: now,
+          client: { address: '127.0.0.1', protocol: 'ESMTP', helo: 'injector.test' },
           ...(scenario.encoding === undefined ? {} : { encoding: scenario.encoding }),
           ...(scenario.smtputf8 === undefined ? {} : { smtputf8: scenario.smtputf8 }),
           ...(scenario.envid === undefined ? {} : { envid: scenario.envid }),

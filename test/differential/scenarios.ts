@@ -4,6 +4,7 @@
  */
 import type { Action, Stage } from '@mailfleet/test-kit';
 import type { Scenario } from './scenario.ts';
+import { tlsScenarios } from './tls-scenarios.ts';
 
 const PLAIN = ['SIZE 10240000', '8BITMIME', 'DSN'];
 const PIPELINED = ['PIPELINING', ...PLAIN];
@@ -154,6 +155,16 @@ const setUp: readonly Scenario[] = [
     name: 'a reply filter',
     servers: [{ hooks: { rcpt: '550 5.1.1 gone' } }],
     config: { smtp_reply_filter: 'regexp:{{/^550 (.*)/ 450 4.1.1 but $$1}}' },
+  },
+  {
+    name: 'XFORWARD asked for',
+    servers: [{ keywords: ['XFORWARD NAME ADDR PROTO HELO SOURCE', '8BITMIME'] }],
+    config: { smtp_send_xforward_command: 'yes' },
+  },
+  {
+    name: 'XFORWARD refused',
+    servers: [{ keywords: ['XFORWARD ADDR HELO', '8BITMIME'], hooks: { other: '550 5.7.0 not you' } }],
+    config: { smtp_send_xforward_command: 'yes' },
   },
 ];
 
@@ -447,4 +458,5 @@ export const scenarios: readonly Scenario[] = [
   ...envelope,
   ...hosts,
   ...lmtp,
+  ...tlsScenarios,
 ];
