@@ -1,16 +1,15 @@
 /** Against smtp-sink, Postfix's own receiver: 1,000 messages over one session, and how fast that goes. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { makeConfig } from '@mailfleet/config';
-import { freePort, startDelayProxy, waitFor } from '@mailfleet/test-kit';
+import { freePort, installed, startDelayProxy, waitFor } from '@mailfleet/test-kit';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createDeliveryAgent } from './agent.ts';
 import type { Protocol, RequestResult } from './delivery.ts';
 import { batchOf, hostsOf, requestTo } from './test-agent.ts';
 
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
-const installed = spawnSync('smtp-sink', ['-?'], { env }).error === undefined;
 const children: ChildProcess[] = [];
 
 afterAll(async () => {
@@ -79,7 +78,7 @@ const run = async ({ port, protocol, messages, config }: Load): Promise<number> 
   return rate;
 };
 
-describe.skipIf(!installed)('messages of 4 kB over one session with smtp-sink', () => {
+describe.skipIf(!installed(['smtp-sink']))('messages of 4 kB over one session with smtp-sink', () => {
   it.each<{ protocol: Protocol; pipelining: string; flags: string[]; config?: Record<string, string> }>([
     { protocol: 'smtp', pipelining: 'transactions and commands', flags: [] },
     {
