@@ -2,8 +2,9 @@
  * Postfix's client and ours before the same servers with the same message: same commands, same decisions, same words. What differs on
  * purpose is in differences.ts with its reason, and in docs/differences-from-postfix.md.
  */
+
+import { installed } from '@mailfleet/test-kit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { installed } from '../peers/process.ts';
 import { differences } from './differences.ts';
 import { runOurs } from './our-client.ts';
 import { runPostfix } from './postfix-client.ts';

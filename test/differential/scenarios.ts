@@ -446,6 +446,12 @@ const lmtp: readonly Scenario[] = (
       servers: [{ hooks: { dot: ({ recipient }) => verdictFor(recipient) } }, {}],
     },
     { name: 'inet:', nexthop: 'inet:[127.0.0.1]:%1' },
+    {
+      name: 'a fallback relay',
+      servers: ['refused', {}],
+      nexthop: '[127.0.0.1]:%1',
+      config: { lmtp_fallback_relay: '[127.0.0.1]:%2' },
+    },
     { name: 'a garbage line', servers: [{ hooks: { mail: { raw: 'oops\r\n250 2.1.0 Ok\r\n' } } }] },
   ] satisfies readonly Scenario[]
 ).map((scenario) => ({ ...scenario, name: `LMTP: ${scenario.name}`, protocol: 'lmtp' }));
