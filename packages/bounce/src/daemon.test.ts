@@ -219,6 +219,35 @@ describe('the bounce daemon', () => {
     expect(await noticesOf(events)).toHaveLength(2);
   });
 
+  test('posts a second notice for what bounced after the first of the same pass', async () => {
+    const queueId = await bounceMessage({ recipients: [{}, {}] });
+    const notifier = {
+      settings: noticeSettings(config),
+      queue,
+      router: createRouter(config),
+      telemetry: { emit: () => {} },
+      now: Date.now,
+    };
+    const request: NoticeRequest = { shard: 0, queueId, pass: 0, notice: 'failure' };
+    const onlyAbout = (recipient: number) => ({
+      ...notifier,
+      queue: {
+        ...queue,
+        noticeMaterial: async (asked: NoticeRequest) => {
+          const material = await queue.noticeMaterial(asked);
+          if (material === undefined) throw new Error('no material');
+          const entries = material.entries.filter((entry) => entry.recipient.index === recipient);
+          return { ...material, entries };
+        },
+      },
+    });
+    const { incoming } = await queue.counts();
+    await notify(onlyAbout(0), request, undefined);
+    await notify(onlyAbout(1), request, undefined);
+    // Each time the sender's and the postmaster's.
+    expect((await queue.counts()).incoming).toBe(incoming + 4);
+  });
+
   test('tells nobody of double bounces, and warns', async () => {
     const queueId = await bounceMessage({ sender: 'double-bounce@mail.example.com' });
     const events = await runUntil(() => isNotified(queueId));

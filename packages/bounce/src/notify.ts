@@ -66,6 +66,7 @@ export async function notify(
         notice,
         envelope: material.envelope,
         original,
+        reported,
         traceparent,
       });
       posted.push(...(text === undefined ? [] : [text]));
@@ -80,6 +81,8 @@ interface Posting {
   readonly notice: PlannedNotice;
   readonly envelope: Envelope;
   readonly original: Original | undefined;
+  /** Recipients that the material is about; the notice may leave some out. */
+  readonly reported: readonly number[];
   readonly traceparent: string | undefined;
 }
 
@@ -91,7 +94,7 @@ async function post(
 ): Promise<string | undefined> {
   const { audience, copy } = posting.notice;
   const notice = kinds[request.notice];
-  const queueId = noticeQueueId(request, audience);
+  const queueId = noticeQueueId(request, audience, posting.reported);
   try {
     await submit(notifier, queueId, posting);
   } catch (error) {
