@@ -7,12 +7,11 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { makeConfig } from '@mailfleet/config';
 import { openQueue, type Queue, type QueueName } from '@mailfleet/queue';
-import { startSmtpServer, waitFor } from '@mailfleet/test-kit';
+import { installed, startSmtpServer, waitFor } from '@mailfleet/test-kit';
 import { createTransport } from 'nodemailer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Fleet, startFleet } from '../fleet/fleet.ts';
 import { startPostfix } from '../peers/postfix.ts';
-import { installed } from '../peers/process.ts';
 
 const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 const EX_USAGE = 64;

@@ -1,18 +1,15 @@
 /** The dashboard's pages in a real browser, over a real fleet: found, readable, without scripts or complaints. */
-import { existsSync } from 'node:fs';
-import { startSmtpServer } from '@mailfleet/test-kit';
+import { installed, startSmtpServer } from '@mailfleet/test-kit';
 import { createTransport } from 'nodemailer';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Fleet, startFleet } from '../fleet/fleet.ts';
 
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  existsSync,
-);
+const executablePath = '/usr/bin/chromium';
 const flags =
   '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
 
-describe.skipIf(executablePath === undefined)('the dashboard in a browser', () => {
+describe.skipIf(!installed(['chromium']))('the dashboard in a browser', () => {
   let peer: Awaited<ReturnType<typeof startSmtpServer>>;
   let fleet: Fleet;
   let browser: Browser;
@@ -27,7 +24,7 @@ describe.skipIf(executablePath === undefined)('the dashboard in a browser', () =
     });
     fleet = await startFleet({ parameters: { relayhost: `[127.0.0.1]:${peer.port}` } });
     browser = await chromium.launch({
-      ...(executablePath === undefined ? {} : { executablePath }),
+      executablePath,
       args: flags.split(' '),
     });
     const transport = createTransport({ host: '127.0.0.1', port: fleet.smtpPort, ignoreTLS: true });

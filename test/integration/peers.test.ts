@@ -6,14 +6,13 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { waitFor } from '@mailfleet/test-kit';
+import { installed, waitFor } from '@mailfleet/test-kit';
 import { createTransport } from 'nodemailer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Fleet, startFleet } from '../fleet/fleet.ts';
 import { startDovecot } from '../peers/dovecot.ts';
 import { startExim } from '../peers/exim.ts';
 import { startPostfix } from '../peers/postfix.ts';
-import { installed } from '../peers/process.ts';
 import type { Receiver } from '../peers/receiver.ts';
 import { CORPUS, OVERLONG, type Specimen } from './corpus.ts';
 

@@ -2,7 +2,7 @@
  * Promises 1 to 4 of the architecture with real peers: 10,000 messages of 4 kB from smtp-source reach smtp-sink, none lost
  * and none twice; and when a worker is killed in the middle none is lost either, and what came twice had been in doubt.
  */
-import { waitFor } from '@mailfleet/test-kit';
+import { installed, waitFor } from '@mailfleet/test-kit';
 import { describe, expect, it } from 'vitest';
 import { startFleet } from '../fleet/fleet.ts';
 import { startSink } from '../peers/sink.ts';
@@ -11,7 +11,7 @@ import { runSource } from '../peers/source.ts';
 const LOAD = { messages: 10_000, sessions: 20, contentBytes: 4_096 };
 const TIMEOUT_MS = 180_000;
 
-describe('10,000 messages of 4 kB', () => {
+describe.skipIf(!installed(['smtp-sink', 'smtp-source']))('10,000 messages of 4 kB', () => {
   it('reach the sink, none lost, none twice', async () => {
     await using sink = await startSink({ record: true });
     await using fleet = await startFleet({

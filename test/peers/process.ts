@@ -1,5 +1,5 @@
 /** What the foreign servers of the tests share: a folder, a user to run as, a start that is awaited and an end by pid. */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,26 +8,6 @@ import { waitFor } from '@mailfleet/test-kit';
 
 /** The mail user of Debian's postfix package: there wherever the peers of these tests are installed. */
 export const MAIL_USER = 'postfix';
-
-/** Whether all these programs are installed; where one is not, says so loudly once. */
-export function installed(programs: readonly string[]): boolean {
-  const missing = programs.filter((program) => !has(program));
-  if (missing.length === 0) return true;
-  process.stderr.write(
-    `\n*** TESTS LEFT OUT: ${missing.join(', ')} not installed; .ci/run names the Debian packages. ***\n\n`,
-  );
-  if (process.env.CI === 'true') throw new Error(`CI lacks ${missing.join(', ')}`);
-  return false;
-}
-
-function has(program: string): boolean {
-  try {
-    execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** A folder that the mail user may look into. */
 export async function peerDirectory(name: string): Promise<string> {

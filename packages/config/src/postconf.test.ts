@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { installed } from '@mailfleet/test-kit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeConfig, readConfig } from './load.ts';
 import { parameters } from './parameter.ts';
@@ -105,8 +106,10 @@ const LATER = [
 
 /** The real postconf prints the same, where it is installed. */
 describe('agreement with postconf', () => {
-  const installed =
-    spawnSync('postconf', ['-dh', 'mail_version'], { encoding: 'utf8' }).stdout?.startsWith('3.7.') === true;
+  // Another release than Debian 12's has other defaults.
+  const comparable =
+    installed(['postconf']) &&
+    spawnSync('postconf', ['-dh', 'mail_version'], { encoding: 'utf8' }).stdout.startsWith('3.7.');
   const theirs = (...options: string[]): string[] =>
     spawnSync('postconf', [...options, '-c', directory], { encoding: 'utf8' })
       .stdout.split('\n')
@@ -147,7 +150,7 @@ maximal_queue_lifetime = 2d
 `,
   };
 
-  test.skipIf(!installed).each(Object.keys(files))('main.cf of %s with -n and -nx', (name) => {
+  test.skipIf(!comparable).each(Object.keys(files))('main.cf of %s with -n and -nx', (name) => {
     const text = files[name] ?? '';
     write('master.cf', 'smtp unix - - n - - smtp\nslow unix - - n - - smtp\n');
     for (const expand of [false, true]) {
@@ -156,7 +159,7 @@ maximal_queue_lifetime = 2d
     }
   });
 
-  test.skipIf(!installed)('forms of references', () => {
+  test.skipIf(!comparable)('forms of references', () => {
     const forms = [
       '[${a:{b}}]',
       '${x?a}}b',
@@ -189,7 +192,7 @@ maximal_queue_lifetime = 2d
     expect(show(`${text}\n`, { select: 'set', expand: true })).toEqual(theirs('-nx'));
   });
 
-  test.skipIf(!installed)('defaults print the same where they are the same', () => {
+  test.skipIf(!comparable)('defaults print the same where they are the same', () => {
     const ours = show('', { select: 'defaults' });
     const others = new Map(theirs('-d').map((line) => [line.split(' ')[0] ?? '', line]));
     const differing = ours.flatMap((line) => {

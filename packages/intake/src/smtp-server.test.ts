@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { makeCertificates } from '@mailfleet/test-kit';
+import { installed, makeCertificates } from '@mailfleet/test-kit';
 import { createTransport } from 'nodemailer';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { dialogue, type RunningIntake, type Store, startIntake, startStore } from './fixture.ts';
@@ -272,7 +272,7 @@ it('takes a client in by password, inside TLS only', async () => {
   );
 });
 
-it('understands swaks', async () => {
+it.skipIf(!installed(['swaks']))('understands swaks', async () => {
   const swaks = spawn('swaks', [
     ...['--server', `127.0.0.1:${intake.daemon.smtpPort}`, '--from', '<>', '--to', 'bob@example.net'],
     ...['--body', 'hello', '--suppress-data'],

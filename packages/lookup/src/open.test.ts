@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { installed } from '@mailfleet/test-kit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openMaps, openTable } from './open.ts';
 import type { LookupResult, TableOptions } from './table.ts';
@@ -253,9 +254,8 @@ describe('agreement with postmap', () => {
       stdout.split('\n').flatMap((line) => (line === '' ? [] : [line.split('\t') as [string, string]])),
     );
   };
-  const installed = spawnSync('postmap', ['-c', tmpdir(), '-q', 'x', 'static:x']).error === undefined;
 
-  test.skipIf(!installed)('on composed tables', async () => {
+  test.skipIf(!installed(['postmap']))('on composed tables', async () => {
     const rules = file(
       'peer-rules',
       '/^(.*)@a\\.example$/ $1@b.example',

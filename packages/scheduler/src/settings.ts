@@ -1,17 +1,8 @@
 /** The core's settings from the configuration. Names of per-transport parameters: postconf(5). */
 import type { Config } from '@mailfleet/config';
+import { transportAgent } from '@mailfleet/routing';
 import { type Feedback, parseFeedback } from './core/feedback.ts';
-import type { Agent, CoreSettings, TransportSettings } from './core/settings.ts';
-
-/** The services of master.cf that a fleet has; a worker speaks smtp or lmtp for them. */
-const AGENTS: ReadonlyMap<string, Agent> = new Map([
-  ['smtp', 'smtp'],
-  ['relay', 'smtp'],
-  ['lmtp', 'lmtp'],
-  ['error', 'error'],
-  ['retry', 'retry'],
-  ['discard', 'discard'],
-]);
+import type { CoreSettings, TransportSettings } from './core/settings.ts';
 
 export function settingsFrom(config: Config): CoreSettings {
   const activeLimit = config.get('qmgr_message_active_limit');
@@ -33,15 +24,16 @@ export function settingsFrom(config: Config): CoreSettings {
 
 function transportSettings(config: Config, name: string): TransportSettings {
   // The configuration warned of an impossible amount, which counts as 1.
-  const feedback = (sign: 'positive' | 'negative'): Feedback =>
-    parseFeedback(config.getTransport(name, `destination_concurrency_${sign}_feedback`)) ?? (() => 1);
+  const feedback = (
+    suffix: 'destination_concurrency_positive_feedback' | 'destination_concurrency_negative_feedback',
+  ): Feedback => parseFeedback(config.getTransport(name, suffix)) ?? (() => 1);
   return {
-    agent: AGENTS.get(name) ?? 'none',
+    agent: transportAgent(name),
     window: {
       initial: config.getTransport(name, 'initial_destination_concurrency'),
       limit: config.getTransport(name, 'destination_concurrency_limit'),
-      positive: feedback('positive'),
-      negative: feedback('negative'),
+      positive: feedback('destination_concurrency_positive_feedback'),
+      negative: feedback('destination_concurrency_negative_feedback'),
       failedCohortLimit: config.getTransport(name, 'destination_concurrency_failed_cohort_limit'),
     },
     recipientLimit: config.getTransport(name, 'destination_recipient_limit'),

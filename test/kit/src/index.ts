@@ -11,6 +11,7 @@ export {
   type DnsZones,
   startDnsServer,
 } from './dns-server.ts';
+export { installed } from './installed.ts';
 export { type Random, randomFrom, testSeed } from './random.ts';
 export { type SmtpServer, type SmtpServerOptions, startSmtpServer } from './smtp-server.ts';
 export type {

@@ -4,8 +4,8 @@
  */
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isExecutable, type ServerProgram } from './find-server.ts';
 import { type ProgramResult, runProgram } from './run-program.ts';
+import { isExecutable, type ServerProgram } from './server-program.ts';
 
 const LIMIT_MS = 120_000;
 /** In Debian redis-server is a link to a program in redis-tools, so both are wanted even if one is installed. */

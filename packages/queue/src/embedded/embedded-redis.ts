@@ -8,7 +8,8 @@ import { access, constants, mkdir, rm } from 'node:fs/promises';
 import { connect, createServer, Socket } from 'node:net';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { findServer, type ServerProgram } from './find-server.ts';
+import { findServer } from './find-server.ts';
+import type { ServerProgram } from './server-program.ts';
 
 export interface EmbeddedRedis {
   readonly url: string;

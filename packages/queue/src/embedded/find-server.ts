@@ -2,17 +2,11 @@
  * Finds a Redis server to run: on PATH, else built by the redis-memory-server package, else from the distribution's packages (without
  * root), in that order. The last two need the network once; what they fetch stays in the cache folder.
  */
-import { access, constants } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { distributionServer, fetchedServer } from './distribution-package.ts';
 import { builtServer } from './memory-server-package.ts';
-
-/** A program and what must be added to its environment. */
-export interface ServerProgram {
-  readonly path: string;
-  readonly env: Readonly<Record<string, string>>;
-}
+import { isExecutable, type ServerProgram } from './server-program.ts';
 
 export interface FindOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -45,13 +39,4 @@ export async function serverOnPath(path: string): Promise<ServerProgram | undefi
     }
   }
   return undefined;
-}
-
-export async function isExecutable(path: string): Promise<boolean> {
-  try {
-    await access(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

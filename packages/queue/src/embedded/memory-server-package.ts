@@ -5,8 +5,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isExecutable, type ServerProgram } from './find-server.ts';
 import { runProgram } from './run-program.ts';
+import { isExecutable, type ServerProgram } from './server-program.ts';
 
 /** A build takes about two minutes on a small machine. */
 const LIMIT_MS = 5 * 60_000;

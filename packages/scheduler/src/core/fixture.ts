@@ -1,9 +1,10 @@
 /** Settings and messages for the core's tests: generous limits, so that a test states only what it is about. */
 import type { ActiveMessage, InboxEntry, RoutedRecipient } from '@mailfleet/queue';
+import type { TransportAgent } from '@mailfleet/routing';
 import type { HopStatus, Outcome } from '@mailfleet/smtp';
-import type { Agent, CoreSettings, TransportSettings } from './settings.ts';
+import type { CoreSettings, TransportSettings } from './settings.ts';
 
-const AGENTS: Readonly<Record<string, Agent>> = {
+const AGENTS: Readonly<Record<string, TransportAgent>> = {
   smtp: 'smtp',
   lmtp: 'lmtp',
   error: 'error',

@@ -3,10 +3,10 @@
  * deferrals cost neither jobs nor slots.
  */
 import type { RoutedRecipient } from '@mailfleet/queue';
+import type { TransportAgent } from '@mailfleet/routing';
 import type { HopStatus, Outcome, OutcomeKind } from '@mailfleet/smtp';
 import type { MailEvent } from '@mailfleet/telemetry';
 import type { Message } from './model.ts';
-import type { Agent } from './settings.ts';
 
 /** The same for each recipient of a destination. */
 export interface LocalOutcome extends HopStatus {
@@ -16,7 +16,11 @@ export interface LocalOutcome extends HopStatus {
 }
 
 /** What an agent of the scheduler itself does with a nexthop; undefined for a worker's agent. */
-export function localOutcome(agent: Agent, transport: string, nexthop: string): LocalOutcome | undefined {
+export function localOutcome(
+  agent: TransportAgent,
+  transport: string,
+  nexthop: string,
+): LocalOutcome | undefined {
   switch (agent) {
     case 'error':
       return { kind: 'bounced', program: 'error', ...statusAndText(nexthop, '5.0.0') };

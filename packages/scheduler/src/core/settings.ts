@@ -1,13 +1,7 @@
 /** What the core needs to know of the configuration, converted once. Times in milliseconds, sizes in bytes. */
-import type { Protocol } from '@mailfleet/smtp';
+import type { TransportAgent } from '@mailfleet/routing';
 import type { RetrySettings } from './retry.ts';
 import type { WindowSettings } from './window.ts';
-
-/**
- * Who delivers for a transport: workers that speak a protocol; the scheduler itself, for error(8) and discard(8);
- * nobody, when no worker knows the transport.
- */
-export type Agent = Protocol | 'error' | 'retry' | 'discard' | 'none';
 
 /** Job preemption, section "Preemption" of SCHEDULER_README. */
 export interface PreemptionSettings {
@@ -22,7 +16,7 @@ export interface PreemptionSettings {
 }
 
 export interface TransportSettings {
-  readonly agent: Agent;
+  readonly agent: TransportAgent;
   readonly window: WindowSettings;
   /** Recipients of one delivery request; 0 is no limit, 1 makes each recipient a destination of its own. */
   readonly recipientLimit: number;
