@@ -2,7 +2,7 @@
  * All scenarios through one Postfix: each has a recipient domain of its own that transport_maps sends to its servers, over a service of
  * its own where it needs settings of its own. What Postfix decided is read from its log.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -37,8 +37,11 @@ export interface PostfixRun {
 const PATIENCE_MS = 40_000;
 
 export const runPostfix = async (scenarios: readonly Scenario[]): Promise<PostfixRun> => {
+  await using stack = new AsyncDisposableStack();
   const directory = await peerDirectory('differential');
+  stack.defer(() => rm(directory, { recursive: true, force: true }));
   const servers = await Promise.all(scenarios.map((scenario) => startServers(scenario)));
+  for (const server of servers) stack.use(server);
   const services: string[] = [];
   const transports: string[] = [];
   for (const [index, scenario] of scenarios.entries()) {
@@ -95,7 +98,6 @@ export const runPostfix = async (scenarios: readonly Scenario[]): Promise<Postfi
   const accounts: Account[] = [];
   for (const [index, server] of servers.entries()) {
     accounts.push(accountOf(lines, queueIds[index] ?? '', server.ports, await server.transcript()));
-    await server[Symbol.asyncDispose]();
   }
   return { accounts, anonymous: new Set(lines.filter((line) => !ids.has(QUEUE_ID.exec(line)?.[1] ?? ''))) };
 };
