@@ -13,6 +13,8 @@ export interface QueueContext {
   /** Pipelined commands. */
   readonly redis: Connection;
   readonly run: RunScript;
+  /** For a script that may not be repeated: rejects when its answer is lost or Redis is away. */
+  readonly runOnce: RunScript;
   /** A connection of its own for each blocking reader. */
   readonly openBlocking: (name: string) => Connection;
   readonly files: ContentFiles;

@@ -12,7 +12,7 @@ import type { BoardPort, BouncePort, IntakePort, OperatorPort, SchedulerPort, Wo
 import { type Connection, type ConnectionLog, makeConnections, parseRedisUrl } from './redis/connection.ts';
 import { checkSafety, type Preflight } from './redis/preflight.ts';
 import { makeSchedulerPort } from './scheduler.ts';
-import { laneRunner } from './scripts/lanes.ts';
+import { laneRunner, unrepeatedRunner } from './scripts/lanes.ts';
 import { makeWorkerPort } from './worker.ts';
 
 /** How long a Redis that does not answer is waited for at the start. Later it is waited for without end. */
@@ -64,6 +64,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
     shards,
     redis,
     run: laneRunner(connections),
+    runOnce: unrepeatedRunner(connections),
     openBlocking: (name) => connections.open({ name, kind: 'blocking' }),
     files: makeContentFiles(config.get('content_directory')),
     bull,

@@ -151,7 +151,10 @@ export interface SchedulerPort {
   conclude(lease: Lease, conclusions: readonly Conclusion[], through: string | undefined): Promise<void>;
   /** Records outcomes that the scheduler itself decided (dead destination, no transport), as a worker would. */
   recordLocal(lease: Lease, result: RequestResult): Promise<void>;
-  /** Adds batches that are not there yet. BullMQ wants ids that are no plain number and hold no colon. */
+  /**
+   * Adds batches that are not there yet. Rejects when Redis is away or its answer is lost: then they may have been added, which
+   * outstandingBatches tells; the same of `activate` and activePage. BullMQ wants ids that are no plain number and hold no colon.
+   */
   addBatches(batches: readonly Batch[]): Promise<void>;
   /** Batches that wait in BullMQ or are with a worker, after a change of leader. */
   outstandingBatches(shard: number): Promise<readonly Batch[]>;

@@ -20,7 +20,7 @@ import { sweepFiles } from './sweep.ts';
 const CHUNK = 500;
 
 export function makeSchedulerPort(context: QueueContext): SchedulerPort {
-  const { run, redis, now } = context;
+  const { run, runOnce, redis, now } = context;
   const timelineMs = context.config.get('message_timeline_time');
 
   return {
@@ -44,7 +44,8 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
         const most = Math.min(left, CHUNK);
         const [taken, views] = (await fenced(
           lease,
-          run(
+          // Repeated it would take the next ones, and nobody would know of the first.
+          runOnce(
             activate,
             [keys[source], keys.active, keys.fence],
             [lease.fence, most, nowMs, keys.prefix, source === 'deferred' ? 'due' : 'all'],

@@ -1,13 +1,16 @@
 /**
- * Batches as BullMQ jobs: queue `delivery` of each shard, the job id is the batch id, so adding a batch twice adds it once. A job is gone
- * when its batch ended; one whose worker died comes back within batch_lease_time, as often as needed.
+ * Batches as BullMQ jobs: queue `delivery` of each shard, the job id is the batch id, so adding a batch twice adds it once. A job is
+ * finished when its batch ended; one whose worker died comes back within batch_lease_time, as often as needed.
  */
 import type { Batch } from '@mailfleet/smtp';
 import { type Job, Queue, Worker } from 'bullmq';
 import { DELIVERY_QUEUE, type ShardKeys } from '../keys.ts';
+import { LeaseLostError } from '../ports.ts';
+import type { Connection } from '../redis/connection.ts';
 import {
   type BullContext,
   EVENT_STREAM,
+  KEPT_BATCHES,
   KEPT_FAILURES,
   lockTimes,
   reportError,
@@ -41,34 +44,48 @@ export interface Batches {
 
 export function makeBatches(context: BullContext, shards: readonly ShardKeys[], leaseMs: number): Batches {
   const queues = new Map<number, BatchQueue>();
+  const addingQueues = new Map<number, BatchQueue>();
 
-  const queue = (shard: number): BatchQueue => {
-    let found = queues.get(shard);
+  const queue = (shard: number): BatchQueue => openedIn(queues, shard, () => context.connection);
+  const addingQueue = (shard: number): BatchQueue => openedIn(addingQueues, shard, context.adding);
+
+  function openedIn(
+    opened: Map<number, BatchQueue>,
+    shard: number,
+    connection: () => Connection,
+  ): BatchQueue {
+    let found = opened.get(shard);
     if (found === undefined) {
       found = new Queue(DELIVERY_QUEUE, {
-        connection: context.connection,
+        connection: connection(),
         prefix: shards[shard]?.bull ?? '',
-        defaultJobOptions: { attempts: 1, removeOnComplete: true, removeOnFail: KEPT_FAILURES },
+        defaultJobOptions: { attempts: 1, removeOnComplete: KEPT_BATCHES, removeOnFail: KEPT_FAILURES },
         streams: EVENT_STREAM,
         ...context.telemetry,
       });
       found.on('error', reportError(context.log, 'batch queue'));
-      queues.set(shard, found);
+      opened.set(shard, found);
     }
     return found;
-  };
+  }
+
+  async function addOf(shard: number, batches: readonly Batch[]): Promise<void> {
+    const target = addingQueue(shard);
+    await target.waitUntilReady();
+    // A leader that stood still past its lease would add what the next one batches anew. What is left of that window is the time
+    // between two commands.
+    const fence = await context.adding().get(shards[shard]?.fence ?? '');
+    if (batches.some((batch) => String(batch.fence) !== fence)) throw new LeaseLostError(shard);
+    await target.addBulk(
+      batches.map((batch) => ({ name: batch.nexthop, data: batch, opts: { jobId: batch.id } })),
+    );
+  }
 
   return {
     queue,
     async add(batches) {
       const byShard = Map.groupBy(batches, ({ shard }) => shard);
-      await Promise.all(
-        [...byShard].map(([shard, own]) =>
-          queue(shard).addBulk(
-            own.map((batch) => ({ name: batch.nexthop, data: batch, opts: { jobId: batch.id } })),
-          ),
-        ),
-      );
+      await Promise.all([...byShard].map(([shard, own]) => addOf(shard, own)));
     },
     async outstanding(shard) {
       // The ids of all states in one script: a job that moves between pages would be missed.
@@ -131,7 +148,7 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
       await Promise.all(workers.map((worker) => worker.close()));
     },
     async close() {
-      await Promise.all([...queues.values()].map((each) => each.close()));
+      await Promise.all([...queues.values(), ...addingQueues.values()].map((each) => each.close()));
     },
   };
 }

@@ -3,7 +3,7 @@
  * a process that hands out no jobs, intake above all, starts without it.
  */
 import type { ShardKeys } from '../keys.ts';
-import type { ConnectionLog, Connections } from '../redis/connection.ts';
+import type { Connection, ConnectionLog, Connections } from '../redis/connection.ts';
 import { type Batches, makeBatches } from './batches.ts';
 import { makeBullContext } from './connection.ts';
 import { makeNotices, type Notices } from './notices.ts';
@@ -23,7 +23,12 @@ export interface BullOptions {
 
 export function makeBull({ connections, shards, leaseMs, tracing, log }: BullOptions): Bull {
   const connection = connections.open({ name: 'mailfleet-bull', kind: 'plain' });
-  const context = makeBullContext(connection, tracing, log);
+  let unrepeated: Connection | undefined;
+  const adding = (): Connection => {
+    unrepeated ??= connections.open({ name: 'mailfleet-bull-adding', kind: 'unrepeated' });
+    return unrepeated;
+  };
+  const context = makeBullContext(connection, adding, tracing, log);
   return {
     batches: makeBatches(context, shards, leaseMs),
     notices: makeNotices(context, shards, leaseMs),

@@ -5,13 +5,21 @@ import { bullTelemetry } from './telemetry.ts';
 
 export interface BullContext {
   readonly connection: Connection;
+  /** For adding what must not be added late or twice: rejects when Redis is away or its answer is lost. Opened at the first call. */
+  readonly adding: () => Connection;
   readonly telemetry: { readonly telemetry?: Telemetry };
   readonly log: ConnectionLog;
 }
 
-export function makeBullContext(connection: Connection, tracing: boolean, log: ConnectionLog): BullContext {
+export function makeBullContext(
+  connection: Connection,
+  adding: () => Connection,
+  tracing: boolean,
+  log: ConnectionLog,
+): BullContext {
   return {
     connection,
+    adding,
     telemetry: tracing ? { telemetry: bullTelemetry() } : {},
     log,
   };
@@ -32,6 +40,12 @@ export function reportError(log: ConnectionLog, what: string): (error: Error) =>
 
 /** BullMQ's own bookkeeping of events is not read by anyone but the board. */
 export const EVENT_STREAM = { events: { maxLen: 1_000 } } as const;
+
+/**
+ * Finished batches kept, as many and for so many seconds: BullMQ refuses to add an id again that it still knows, so that a batch which
+ * was worked off is not handed out once more by a repeated add.
+ */
+export const KEPT_BATCHES = { age: 60, count: 500 } as const;
 
 /** Failed jobs kept for the board. */
 export const KEPT_FAILURES = { count: 100 } as const;

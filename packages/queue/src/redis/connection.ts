@@ -1,7 +1,7 @@
 /**
- * Connections to Redis or Redis Cluster. They reconnect for ever and repeat what was not answered, so that a restart of Redis is a
- * pause and not a failure: every write of this package may be repeated. Each has an error listener, and
- * an outage is told once when it begins and once when it ends, however many connections it hits.
+ * Connections to Redis or Redis Cluster. They reconnect for ever and repeat what was not answered, however late, so that a restart of
+ * Redis is a pause and not a failure. What may not be repeated goes over an `unrepeated` one. Each has an error listener, and an
+ * outage is told once when it begins and once when it ends, however many connections it hits.
  */
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 
@@ -72,13 +72,16 @@ function parseNode(text: string): { host: string; port: number } {
   return { host, port: match?.[3] === undefined ? 6379 : Number(match[3]) };
 }
 
+export type ConnectionKind = 'pipelined' | 'plain' | 'blocking' | 'unrepeated';
+
 /** The connections of one process: opens them, tells of outages once, closes them together. */
 export interface Connections {
   /**
    * `pipelined` gathers the commands of one turn of the event loop into one write; `blocking` is for commands that wait, which
-   * `close` does not wait for.
+   * `close` does not wait for; `unrepeated` sends a command once or, while Redis is away, not at all, and rejects when no
+   * answer comes: the command may then have been carried out.
    */
-  open(options: { readonly name: string; readonly kind: 'pipelined' | 'plain' | 'blocking' }): Connection;
+  open(options: { readonly name: string; readonly kind: ConnectionKind }): Connection;
   close(): Promise<void>;
 }
 
@@ -97,7 +100,7 @@ export function makeConnections(target: RedisTarget, log: ConnectionLog): Connec
   };
   return {
     open({ name, kind }) {
-      const connection = connect(target, name, kind === 'pipelined');
+      const connection = connect(target, name, kind);
       connection.on('error', onError);
       connection.on('ready', onReady);
       opened.push({ connection, blocking: kind === 'blocking' });
@@ -119,19 +122,34 @@ async function end({ connection, blocking }: { connection: Connection; blocking:
 /** Short: mail waits meanwhile, and a Redis that restarts is back within a second or two. */
 const retryStrategy = (times: number): number => Math.min(50 * times, 1_000);
 
-function connect(target: RedisTarget, name: string, pipelined: boolean): Connection {
+function connect(target: RedisTarget, name: string, kind: ConnectionKind): Connection {
+  const repeats = kind !== 'unrepeated';
   const common = {
     connectionName: name,
-    // Null: a command waits as long as Redis is away, it never fails for that. BullMQ's workers demand it.
-    maxRetriesPerRequest: null,
+    // Null: a command waits as long as Redis is away, it never fails for that; BullMQ's workers demand it. 0: every lost connection
+    // rejects what was not answered.
+    maxRetriesPerRequest: repeats ? null : 0,
+    autoResendUnfulfilledCommands: repeats,
   } as const;
+  const shared = { enableAutoPipelining: kind === 'pipelined', enableOfflineQueue: repeats } as const;
   if (target.kind === 'single') {
-    return new Redis({ ...target.options, ...common, retryStrategy, enableAutoPipelining: pipelined });
+    return new Redis({ ...target.options, ...common, ...shared, retryStrategy });
   }
   return new Cluster([...target.nodes], {
     redisOptions: { ...target.options, ...common },
     clusterRetryStrategy: retryStrategy,
     clusterNodeRetryStrategy: retryStrategy,
-    enableAutoPipelining: pipelined,
+    ...shared,
+    // A cluster repeats a command whose connection was closed, unless this is 0.
+    ...(repeats ? {} : { retryDelayOnFailover: 0 }),
+  });
+}
+
+/** Resolves when the connection is up for the first time. Later losses are its commands' own to tell. */
+export async function firstReady(connection: Connection): Promise<void> {
+  if (connection.status === 'ready') return;
+  await new Promise<void>((resolve, reject) => {
+    connection.once('ready', () => resolve());
+    connection.once('end', () => reject(new Error('the connection to Redis was closed')));
   });
 }
