@@ -82,7 +82,7 @@ async function bounceMessage(
     steps: [],
     outcomes: recipients.map((_, index) => bounced(index, nowMs)),
   });
-  const request: NoticeRequest = { shard: 0, queueId, pass, notice: 'failure' };
+  const request: NoticeRequest = { shard: 0, queueId, pass, notice: 'failure', term: 'test' };
   await queue.conclude(lease, [{ kind: 'notice', request }], undefined);
   await queue.releaseLease(lease, 'leader');
   return queueId;
@@ -194,7 +194,7 @@ describe('the bounce daemon', () => {
       now: Date.now,
     };
     const before = await queue.counts();
-    const request: NoticeRequest = { shard: 0, queueId, pass: 0, notice: 'failure' };
+    const request: NoticeRequest = { shard: 0, queueId, pass: 0, notice: 'failure', term: 'test' };
     await expect(notify(astray, request, undefined)).rejects.toThrow('no route for <alice@example.org>');
     expect(await queue.counts()).toEqual(before);
     expect(await noticesOf(await runUntil(() => isNotified(queueId)))).toHaveLength(2);
@@ -209,7 +209,7 @@ describe('the bounce daemon', () => {
       telemetry: { emit: () => {} },
       now: Date.now,
     };
-    const request: NoticeRequest = { shard: 0, queueId, pass: 0, notice: 'failure' };
+    const request: NoticeRequest = { shard: 0, queueId, pass: 0, notice: 'failure', term: 'test' };
     await expect(notify(dying, request, undefined)).rejects.toThrow('died');
     const before = await queue.counts();
     expect(before.incoming).toBeGreaterThanOrEqual(2);
@@ -228,7 +228,7 @@ describe('the bounce daemon', () => {
       telemetry: { emit: () => {} },
       now: Date.now,
     };
-    const request: NoticeRequest = { shard: 0, queueId, pass: 0, notice: 'failure' };
+    const request: NoticeRequest = { shard: 0, queueId, pass: 0, notice: 'failure', term: 'test' };
     const onlyAbout = (recipient: number) => ({
       ...notifier,
       queue: {

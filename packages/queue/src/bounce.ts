@@ -26,13 +26,13 @@ export function makeBouncePort(context: QueueContext): BouncePort {
       return { envelope, entries, content: await readContent(context, home, queueId) };
     },
 
-    async noticePosted({ shard, queueId, notice }, step, reported) {
+    async noticePosted({ shard, queueId, pass, notice, term }, step, reported) {
       const keys = keysOfShard(context, shard);
       const entry: TimelineEntry = { kind: 'event', ...step };
       await context.run(
         noticePosted,
         [keys.message(queueId), keys.timeline(queueId), keys.inbox],
-        [notice, queueId, timelineMs > 0 ? JSON.stringify(entry) : '', ...reported],
+        [notice, queueId, pass, term, timelineMs > 0 ? JSON.stringify(entry) : '', ...reported],
       );
     },
   };

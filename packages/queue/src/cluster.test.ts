@@ -101,7 +101,7 @@ test('a message of several shards is delivered by workers and retired without a 
     await queue.addBatches([batchOf(messages, `batch-${shard}`, shard)]);
     const entries = await inboxUntil(queue, shard, (all) => all.some(({ kind }) => kind === 'batch-end'));
     if (shard === 0) {
-      const request = { shard, queueId: 'MSG', pass: 0, notice: 'failure' } as const;
+      const request = { shard, queueId: 'MSG', pass: 0, notice: 'failure', term: 'test' } as const;
       await queue.conclude(lease, [{ kind: 'notice', request }], must(entries.at(-1)).id);
       await inboxUntil(queue, shard, (all) => all.some(({ kind }) => kind === 'notified'));
     }

@@ -2,7 +2,7 @@
 import type { HopStatus, OutcomeKind } from '@mailfleet/smtp';
 import { keysOfShard, type QueueContext } from './context.ts';
 import { pairs } from './message-record.ts';
-import type { InboxEntry } from './ports.ts';
+import type { InboxEntry, NoticeRequest } from './ports.ts';
 import type { Connection } from './redis/connection.ts';
 
 /** Most entries of one answer: bounds the leader's memory, and its turn. */
@@ -68,7 +68,14 @@ function parseEntry(id: string, fields: ReadonlyMap<string, string>): InboxEntry
     case 'batch-end':
       return { id, kind: 'batch-end', batchId: field('b'), returned: JSON.parse(field('l')) as string[] };
     case 'notified':
-      return { id, kind: 'notified', queueId };
+      return {
+        id,
+        kind: 'notified',
+        queueId,
+        notice: field('n') as NoticeRequest['notice'],
+        pass: Number(field('p')),
+        term: field('t'),
+      };
     case 'command':
       return {
         id,

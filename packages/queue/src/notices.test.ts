@@ -27,7 +27,7 @@ beforeEach(() => fixture.redis.flushall());
 const step = { atMs: 9, step: 'notified', detail: 'sender non-delivery notification: NDN' };
 
 function requestOf(notice: NoticeRequest['notice']): NoticeRequest {
-  return { shard: 0, queueId: 'MSG', pass: 0, notice };
+  return { shard: 0, queueId: 'MSG', pass: 0, notice, term: 'test' };
 }
 
 /** Recipients 0 delivered, 1 bounced, 2 deferred, 3 delivered and asking for a notice of it. */
@@ -112,10 +112,35 @@ test('a request is handed out once however often it was asked for, and the leade
   const notice = { kind: 'notice', request: requestOf('failure') } as const;
   await queue.conclude(lease, [notice, notice], undefined);
   const entries = await inboxUntil(queue, 0, (all) => all.some(({ kind }) => kind === 'notified'));
-  expect(entries.at(-1)).toMatchObject({ kind: 'notified', queueId: 'MSG' });
+  expect(entries.at(-1)).toMatchObject({
+    kind: 'notified',
+    queueId: 'MSG',
+    notice: 'failure',
+    pass: 0,
+    term: 'test',
+  });
   drain.abort();
   await working;
   expect(handled).toEqual([requestOf('failure')]);
+});
+
+test('the request of the next leader is another, though the first is still in hand', async () => {
+  const { lease } = await mixed();
+  const terms: string[] = [];
+  const drain = new AbortController();
+  const working = queue.workNotices({ signal: drain.signal, name: 'bounce' }, async (request) => {
+    terms.push(request.term);
+    if (request.term === 'first') await askAgain();
+    await queue.noticePosted(request, step, [1]);
+  });
+  const ask = (term: string) =>
+    queue.conclude(lease, [{ kind: 'notice', request: { ...requestOf('failure'), term } }], undefined);
+  const askAgain = () => ask('second');
+  await ask('first');
+  await inboxUntil(queue, 0, (all) => all.some((each) => each.kind === 'notified' && each.term === 'second'));
+  drain.abort();
+  await working;
+  expect(terms).toEqual(['first', 'second']);
 });
 
 test('a message that is gone has no material, and posting its notice brings nothing back', async () => {

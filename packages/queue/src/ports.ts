@@ -93,7 +93,8 @@ export type InboxEntry = { readonly id: string } & (
     }
   /** The worker is done with the batch. `returned` requests were never tried; they go back unpenalised. */
   | { readonly kind: 'batch-end'; readonly batchId: string; readonly returned: readonly string[] }
-  | { readonly kind: 'notified'; readonly queueId: string }
+  /** A request to the bounce daemon is fulfilled; the rest says which. */
+  | ({ readonly kind: 'notified' } & Pick<NoticeRequest, 'queueId' | 'pass' | 'notice' | 'term'>)
   | { readonly kind: 'command'; readonly command: 'flush' | 'release' | 'reload'; readonly queueId?: string }
 );
 
@@ -111,6 +112,11 @@ export interface NoticeRequest {
   readonly queueId: string;
   readonly pass: number;
   readonly notice: 'failure' | 'expiry' | 'delay' | 'success';
+  /**
+   * Names the leader that asks. The next one asks anew, perhaps about more recipients: its request is another job, and
+   * the answer to this one does not end its wait.
+   */
+  readonly term: string;
   readonly traceparent?: string;
 }
 

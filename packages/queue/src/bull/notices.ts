@@ -1,5 +1,5 @@
 /**
- * Notice requests as BullMQ jobs: queue `notice` of each shard, one job per message, pass and notice. A request that fails is repeated
+ * Notice requests as BullMQ jobs: queue `notice` of each shard, one job per message, pass, notice and leader. A request that fails is repeated
  * until it succeeds, since its message waits for it.
  */
 import { Queue, Worker } from 'bullmq';
@@ -67,7 +67,7 @@ export function makeNotices(context: BullContext, shards: readonly ShardKeys[], 
             own.map((request) => ({
               name: request.notice,
               data: request,
-              opts: { jobId: `${request.queueId}-${request.pass}-${request.notice}` },
+              opts: { jobId: [request.queueId, request.pass, request.notice, request.term].join('-') },
             })),
           ),
         ),

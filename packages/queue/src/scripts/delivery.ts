@@ -82,7 +82,8 @@ export const noticePosted: Script = {
   lua: `
 -- Takes reported recipients out of the bounce log and tells the leader.
 -- KEYS 1 message, 2 timeline, 3 inbox
--- ARGV 1 failure, expiry, delay or success, 2 queue id, 3 timeline entry or '', 4... recipients
+-- ARGV 1 failure, expiry, delay or success, 2 queue id, 3 pass, 4 term of the leader that asked, 5 timeline entry or '',
+--      6... recipients
 -- Returns the number of recipients that changed.
 -- Invariant: reporting again changes nothing; recipients are final once reported (but for delay).
 ${noting}
@@ -93,7 +94,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   if ARGV[1] == 'delay' then
     changed = redis.call('HSET', KEYS[1], 'w', '1')
   else
-    for i = 4, #ARGV do
+    for i = 6, #ARGV do
       if redis.call('HGET', KEYS[1], 'x' .. ARGV[i]) == from[ARGV[1]] then
         redis.call('HSET', KEYS[1], 'x' .. ARGV[i], to[ARGV[1]])
         redis.call('HDEL', KEYS[1], 'o' .. ARGV[i], 'i' .. ARGV[i])
@@ -101,9 +102,9 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
       end
     end
   end
-  if changed > 0 then note(KEYS[2], ARGV[3]) end
+  if changed > 0 then note(KEYS[2], ARGV[5]) end
 end
-redis.call('XADD', KEYS[3], '*', 'k', 'notified', 'q', ARGV[2])
+redis.call('XADD', KEYS[3], '*', 'k', 'notified', 'q', ARGV[2], 'n', ARGV[1], 'p', ARGV[3], 't', ARGV[4])
 return changed
 `,
 };

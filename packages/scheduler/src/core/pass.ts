@@ -3,7 +3,7 @@
  * daemon answers each through the inbox), then the message is deferred or retired. Expiry and delay are looked at here and
  * nowhere else, so a message is never returned without an attempt.
  */
-import type { NoticeRequest } from '@mailfleet/queue';
+import type { InboxEntry, NoticeRequest } from '@mailfleet/queue';
 import type { Message } from './model.ts';
 import { isExpired, isWarningDue, nextAttemptMs } from './retry.ts';
 import type { State } from './state.ts';
@@ -36,10 +36,12 @@ export function endPass(state: State, message: Message, nowMs: number): void {
   }
 }
 
-/** The bounce daemon is done with the request that the message waits for. */
-export function noticePosted(state: State, queueId: string, nowMs: number): void {
+type Posted = Extract<InboxEntry, { kind: 'notified' }>;
+
+/** The bounce daemon is done with a request; one that the message does not wait for (a repeat, a former leader's) is no answer. */
+export function noticePosted(state: State, { queueId, pass, notice, term }: Posted, nowMs: number): void {
   const message = state.messages.get(queueId);
-  if (message?.awaits === undefined) return;
+  if (message?.awaits !== notice || message.active.pass !== pass || state.term !== term) return;
   message.awaits = undefined;
   endPass(state, message, nowMs);
 }
@@ -55,6 +57,7 @@ function ask(state: State, message: Message, notice: NoticeRequest['notice']): v
       queueId,
       pass,
       notice,
+      term: state.term,
       ...(traceparent === undefined ? {} : { traceparent }),
     },
   });

@@ -2,7 +2,7 @@
  * Random histories: messages arrive, results of every kind come in any order, twice or late, batches end half done or
  * vanish, time passes. Run with SEED=<number> to repeat one that failed.
  */
-import type { ActiveMessage } from '@mailfleet/queue';
+import type { ActiveMessage, NoticeRequest } from '@mailfleet/queue';
 import type { Batch, OutcomeKind } from '@mailfleet/smtp';
 import { test } from 'vitest';
 import { makeMessage, makeSettings, resultOf } from './fixture.ts';
@@ -41,7 +41,7 @@ class World {
   deferred: { readonly message: ActiveMessage; readonly dueMs: number }[] = [];
   readonly active = new Map<string, ActiveMessage>();
   readonly retired = new Set<string>();
-  readonly notices: string[] = [];
+  readonly notices: NoticeRequest[] = [];
   readonly batches = new Map<string, Batch>();
   /** Ended batches, whose words may still come. */
   readonly past: Batch[] = [];
@@ -124,7 +124,7 @@ class World {
     this.expectLimits();
     for (const conclusion of turn.conclusions) {
       if (conclusion.kind === 'notice') {
-        this.notices.push(conclusion.request.queueId);
+        this.notices.push(conclusion.request);
         continue;
       }
       const message = this.active.get(conclusion.queueId);
@@ -211,8 +211,11 @@ class World {
         if (late !== undefined && !this.healthy) this.report(late, 0.5);
         break;
       case 'notified': {
-        const queueId = this.notices.shift();
-        if (queueId !== undefined) this.core.apply({ id: '0-1', kind: 'notified', queueId }, this.nowMs);
+        const request = this.notices.shift();
+        if (request === undefined) break;
+        // Now and then the daemon dies before it is done with the job, and says it again.
+        if (this.random() < 0.1) this.notices.push(request);
+        this.core.apply({ id: '0-1', kind: 'notified', ...request }, this.nowMs);
         break;
       }
       case 'time':

@@ -1,4 +1,4 @@
-import type { ActiveMessage, InboxEntry } from '@mailfleet/queue';
+import type { ActiveMessage, InboxEntry, NoticeRequest } from '@mailfleet/queue';
 import type { Batch } from '@mailfleet/smtp';
 import { describe, expect, test } from 'vitest';
 import { makeMessage, makeSettings, resultOf } from './fixture.ts';
@@ -23,6 +23,11 @@ function report(core: SchedulerCore, nowMs: number, ...entries: readonly InboxEn
 }
 
 const ended = (batchId: string): InboxEntry => ({ id: '0-2', kind: 'batch-end', batchId, returned: [] });
+const notified = (
+  queueId: string,
+  notice: NoticeRequest['notice'],
+  { pass = 0, term = '7-t' }: { readonly pass?: number; readonly term?: string } = {},
+): InboxEntry => ({ id: '0-3', kind: 'notified', queueId, notice, pass, term });
 const queueIds = (batch: Batch | undefined): string[] =>
   batch?.requests.map(({ envelope }) => envelope.queueId) ?? [];
 const idsOf = (batches: readonly Batch[]): string[] => batches.map(({ id }) => id);
@@ -150,11 +155,32 @@ describe('results', () => {
       resultOf(b?.id ?? '', 'm', [[1, 'deferred']]),
     );
     expect(turn.conclusions).toEqual([
-      { kind: 'notice', request: { shard: 0, queueId: 'm', pass: 4, notice: 'failure' } },
+      { kind: 'notice', request: { shard: 0, queueId: 'm', pass: 4, notice: 'failure', term: '7-t' } },
     ]);
-    const posted = report(core, 2, { id: '0-3', kind: 'notified', queueId: 'm' });
+    const posted = report(core, 2, notified('m', 'failure', { pass: 4 }));
     expect(posted.conclusions).toEqual([{ kind: 'defer', queueId: 'm', dueMs: 300_002 }]);
-    expect(report(core, 2, { id: '0-4', kind: 'notified', queueId: 'm' }).conclusions).toEqual([]);
+    expect(report(core, 2, notified('m', 'failure', { pass: 4 })).conclusions).toEqual([]);
+  });
+
+  test('only the answer to the request that a message waits for ends the wait', () => {
+    const core = coreWith({ lifetimeMs: 1000 });
+    const [a, b] = admit(core, 0, makeMessage('m', ['u@a.example', 'u@b.example'], { pass: 4 })).batches;
+    report(
+      core,
+      1000,
+      resultOf(a?.id ?? '', 'm', [[0, 'bounced']]),
+      resultOf(b?.id ?? '', 'm', [[1, 'deferred']]),
+    );
+    // Of an earlier pass, and of a request that a former leader made before all recipients had their result.
+    expect(report(core, 1001, notified('m', 'failure', { pass: 3 })).conclusions).toEqual([]);
+    expect(report(core, 1001, notified('m', 'failure', { pass: 4, term: '6-s' })).conclusions).toEqual([]);
+    const answer = notified('m', 'failure', { pass: 4 });
+    expect(report(core, 1001, answer).conclusions).toMatchObject([{ request: { notice: 'expiry' } }]);
+    // The daemon may say it twice.
+    expect(report(core, 1001, answer).conclusions).toEqual([]);
+    expect(report(core, 1001, notified('m', 'expiry', { pass: 4 })).conclusions).toEqual([
+      { kind: 'retire', queueId: 'm' },
+    ]);
   });
 
   test('after a failed attempt at the end of its lifetime a message expires with a notice', () => {
@@ -163,7 +189,7 @@ describe('results', () => {
     const turn = report(core, 1000, resultOf(batch?.id ?? '', 'm', [[0, 'deferred']]));
     expect(turn.conclusions).toMatchObject([{ kind: 'notice', request: { notice: 'expiry' } }]);
     expect(turn.concluded).toEqual([{ kind: 'expired', queueId: 'm', from: 'sender@example.org' }]);
-    expect(report(core, 1001, { id: '0-3', kind: 'notified', queueId: 'm' }).conclusions).toEqual([
+    expect(report(core, 1001, notified('m', 'expiry')).conclusions).toEqual([
       { kind: 'retire', queueId: 'm' },
     ]);
   });
@@ -174,9 +200,7 @@ describe('results', () => {
     const [batch] = admit(core, 0, late).batches;
     const turn = report(core, 1, resultOf(batch?.id ?? '', 'm', [[0, 'deferred']]));
     expect(turn.conclusions).toMatchObject([{ kind: 'notice', request: { notice: 'delay' } }]);
-    expect(report(core, 1, { id: '0-3', kind: 'notified', queueId: 'm' }).conclusions).toMatchObject([
-      { kind: 'defer' },
-    ]);
+    expect(report(core, 1, notified('m', 'delay')).conclusions).toMatchObject([{ kind: 'defer' }]);
 
     const warned = coreWith({ delayWarningMs: 3_600_000 });
     const [again] = admit(warned, 0, { ...late, warned: true }).batches;

@@ -55,7 +55,7 @@ export function createCore(options: CoreOptions): SchedulerCore {
         endBatch(state, entry.batchId, nowMs);
         break;
       case 'notified':
-        noticePosted(state, entry.queueId, nowMs);
+        noticePosted(state, entry, nowMs);
         break;
       case 'command':
         command(state, admission, entry);

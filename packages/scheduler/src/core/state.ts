@@ -29,7 +29,7 @@ export interface CoreOptions {
   readonly settings: CoreSettings;
   readonly shard: number;
   readonly fence: number;
-  /** Makes batch ids unique over all leaders of the shard. */
+  /** Unique over all leaders of the shard: part of batch ids, and told to the bounce daemon. */
   readonly term: string;
 }
 
