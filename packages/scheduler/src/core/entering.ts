@@ -36,7 +36,7 @@ export function enter(state: State, active: ActiveMessage, nowMs: number): void 
 
 /**
  * Rebuilds the active queue of a former leader: recipients in its batches count as handed out, the rest waits. To be
- * called once, before anything else.
+ * called once, before anything else. A message may stand in `actives` twice, as pages of a changing queue show it.
  */
 export function restore(
   state: State,
@@ -44,14 +44,15 @@ export function restore(
   batches: readonly Batch[],
   nowMs: number,
 ): void {
-  for (const active of actives) register(state, active);
+  const messages: Message[] = [];
+  for (const active of actives) {
+    if (!state.messages.has(active.envelope.queueId)) messages.push(register(state, active));
+  }
   const held = new Map<Message, Set<number>>();
   for (const batch of batches) restoreFlight(state, batch, held);
-  for (const active of actives) {
-    const message = state.messages.get(active.envelope.queueId);
-    if (message === undefined) continue;
+  for (const message of messages) {
     const busy = held.get(message);
-    const rest = active.recipients.filter(({ index }) => busy?.has(index) !== true);
+    const rest = message.active.recipients.filter(({ index }) => busy?.has(index) !== true);
     assign(state, message, rest, nowMs);
   }
 }

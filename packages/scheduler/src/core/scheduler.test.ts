@@ -444,6 +444,18 @@ describe('a new leader', () => {
     expect(turn.batches.flatMap(queueIds)).toEqual(['m5', 'm6']);
   });
 
+  test('takes a message that it is shown twice once', () => {
+    const core = coreWith();
+    const message = makeMessage('m', ['u@a.example', 'v@b.example']);
+    core.restore([message, message, makeMessage('n', []), makeMessage('n', [])], [], 10);
+    const turn = core.takeTurn(10);
+    expect(turn.batches.map(({ requests }) => requests.map(({ recipients }) => recipients.length))).toEqual([
+      [1],
+      [1],
+    ]);
+    expect(turn.conclusions).toEqual([{ kind: 'retire', queueId: 'n' }]);
+  });
+
   test('asks again for a notice that may not have been posted, and ends passes that were over', () => {
     const core = coreWith();
     core.restore([{ ...makeMessage('m', []), unreported: [0] }, makeMessage('n', [])], [], 10);
