@@ -23,7 +23,9 @@ export function makeBouncePort(context: QueueContext): BouncePort {
           entries.push({ recipient, outcome });
         }
       }
-      return { envelope, entries, content: await readContent(context, home, queueId) };
+      const content = await readContent(context, home, queueId);
+      // The file may be lost for good, and the sender is told all the same.
+      return { envelope, entries, content: content === 'file-missing' ? undefined : content };
     },
 
     async noticePosted({ shard, queueId, pass, notice, term }, step, reported) {

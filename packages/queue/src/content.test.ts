@@ -1,4 +1,4 @@
-import { readdir, utimes } from 'node:fs/promises';
+import { readdir, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -47,6 +47,24 @@ test('larger content is a file until its message retires', async () => {
   await queue.conclude(lease, [{ kind: 'retire', queueId: 'LARGE' }], undefined);
   expect(await files()).toEqual([]);
   expect(await queue.content(must(batchOf(messages).requests[0]))).toBeUndefined();
+});
+
+test('a file that this process does not see is not content that is gone', async () => {
+  const content = await queue.spoolContent(chunks('more than ten bytes'));
+  const lease = await leaseOf(queue);
+  const messages = await activated(queue, lease, newMessage('UNSEEN', ['a.example'], { content }));
+  if (content.kind === 'file') await unlink(join(test_.directory, 'content', content.name));
+  await expect(queue.content(must(batchOf(messages).requests[0]))).rejects.toThrow(
+    /^its file is not in content_directory .+: mount the folder/,
+  );
+  const material = await queue.noticeMaterial({
+    shard: 0,
+    queueId: 'UNSEEN',
+    pass: 0,
+    notice: 'delay',
+    term: 'a',
+  });
+  expect(material).toMatchObject({ content: undefined });
 });
 
 test('bytes come back as they went in', async () => {

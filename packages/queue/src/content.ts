@@ -3,16 +3,19 @@
 import { keysOfShard, type QueueContext } from './context.ts';
 import type { Content } from './ports.ts';
 
-/** Content of a message as its home shard holds it: a buffer when inline, a stream of a file; undefined when it is gone. */
+/**
+ * Content of a message as its home shard holds it: a buffer when inline, a stream of a file; undefined when it is gone. A file that
+ * is not there is another matter: the folder may just not be mounted in this process. Rejects when the file cannot be opened.
+ */
 export async function readContent(
   context: QueueContext,
   home: number,
   queueId: string,
-): Promise<AsyncIterable<Uint8Array> | Buffer | undefined> {
+): Promise<AsyncIterable<Uint8Array> | Buffer | 'file-missing' | undefined> {
   const stored = await context.redis.getBuffer(keysOfShard(context, home).content(queueId));
   if (stored === null) return undefined;
   if (stored[0] === 0x69 /* i */) return stored.subarray(1);
-  return context.files.read(stored.toString('utf8', 1));
+  return (await context.files.read(stored.toString('utf8', 1))) ?? 'file-missing';
 }
 
 /** Keeps up to `inlineLimit` bytes in memory, streams anything larger to a file that is durable when this resolves. */

@@ -38,6 +38,11 @@ export interface NewMessage {
    * is derived (a notice) or claimed (an idempotency key), so that a repeated accept finds it.
    */
   readonly rememberMs?: number;
+  /**
+   * Wall clock (ms) up to which the message may be accepted; afterwards, or at once while Redis is away, `accept` rejects. For a
+   * client that is told to come again by then: what is accepted later would be a second copy.
+   */
+  readonly latestMs?: number;
 }
 
 /** Intake's port. */
@@ -78,6 +83,8 @@ export interface ActiveMessage {
   readonly warned: boolean;
   /** Recipients bounced in an earlier pass whose notice was not posted (recovery). */
   readonly unreported: readonly number[];
+  /** The same of recipients delivered whose sender asked to hear of it. */
+  readonly unreportedSuccess: readonly number[];
 }
 
 export type InboxEntry = { readonly id: string } & (
@@ -191,7 +198,10 @@ export interface WorkerPort {
     options: { readonly sessions: number; readonly signal: AbortSignal; readonly name: string },
     deliver: (claimed: ClaimedBatch) => Promise<{ readonly returned: readonly string[] }>,
   ): Promise<void>;
-  /** Content of a request as a stream of chunks (one chunk when inline); undefined: it is gone. Concurrent calls share a pipeline. */
+  /**
+   * Content of a request as a stream of chunks (one chunk when inline); undefined: it is gone. Concurrent calls share a pipeline.
+   * Rejects with a sentence when it is a file that cannot be opened: this process may just not see the folder.
+   */
   content(request: Batch['requests'][number]): Promise<AsyncIterable<Uint8Array> | Buffer | undefined>;
   /** Recipients of the request that are still open and whether an earlier attempt left it in doubt: asked when a batch was handed out before. */
   openRecipients(

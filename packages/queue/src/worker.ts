@@ -45,7 +45,13 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
       });
     },
 
-    content: (request) => readContent(context, request.contentShard, request.envelope.queueId),
+    async content({ contentShard, envelope }) {
+      const content = await readContent(context, contentShard, envelope.queueId);
+      if (content !== 'file-missing') return content;
+      throw new Error(
+        `its file is not in content_directory ${context.config.get('content_directory')}: mount the folder that all processes of the fleet share`,
+      );
+    },
 
     async openRecipients(batch, request) {
       const indexes = request.recipients.map(({ index }) => index);

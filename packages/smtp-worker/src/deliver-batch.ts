@@ -32,7 +32,7 @@ export async function deliverClaimed(
       if (content === undefined) {
         telemetry.log.error(
           { queueId: request.envelope.queueId },
-          `content is missing from shard ${request.contentShard}: look for a Redis that evicts keys, or a content_directory that is not shared`,
+          `content is missing from shard ${request.contentShard}: look for a Redis that evicts keys`,
         );
       }
       return content;

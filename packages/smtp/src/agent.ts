@@ -3,7 +3,8 @@
  *
  * Promises: every request of the batch is either recorded or named in `returned`, never both; all records are durable when
  * `deliverBatch` resolves. When the destination turns out dead, or the signal aborts, the requests that were not begun
- * come back untried, so that they are not charged for it. It rejects only when `content` or `record` does.
+ * come back untried, so that they are not charged for it; when a content cannot be read, its request is deferred and the rest
+ * comes back too, for a process that can read. It rejects only when `record` does.
  */
 import type { Config } from '@mailfleet/config';
 import { parseNexthop } from '@mailfleet/routing';
@@ -47,7 +48,10 @@ const theWorld: Environment = {
 
 /** What an agent needs from whoever owns the queue. */
 export interface BatchIo {
-  /** Content of a request; undefined: it is gone. Called ahead of time, and again for a second host if it was a stream. */
+  /**
+   * Content of a request; undefined: it is gone, and the message bounces. Rejects when it cannot be read here and now: the
+   * message is deferred. Called ahead of time, and again for a second host if it was a stream.
+   */
   readonly content: FetchContent;
   /** Called just before the final dot: from here on these recipients may get the message even if we die. */
   beforeDot(request: DeliveryRequest, recipients: readonly number[]): void;
@@ -131,7 +135,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
               next !== undefined && wanted() ? nextAtHand(next, contents.atHand(position + 1)) : undefined,
           });
           await records.add(result);
-          if (result.hopStatus !== undefined) {
+          if (result.hopStatus !== undefined || contents.failed) {
             returned.push(...batch.requests.slice(position + 1).map((rest) => rest.envelope.queueId));
             break;
           }
@@ -165,15 +169,23 @@ const nextAtHand = (request: DeliveryRequest, content: Content | undefined): Nex
 const deliverRequest = async (request: DeliveryRequest, context: RequestContext): Promise<RequestResult> => {
   const { around, loop, io, contents, position, wanted, next, statusFilter } = context;
   const attempt = new Attempt(request, around);
-  const content = await contents.take(position);
-  if (content === undefined) {
-    attempt.remark('content is gone', true);
+  const unreadable = (error: unknown): 'unreadable' => {
+    attempt.remark(`content cannot be read: ${error instanceof Error ? error.message : String(error)}`, true);
+    return 'unreadable';
+  };
+  const content = await contents.take(position).catch(unreadable);
+  if (content === undefined || content === 'unreadable') {
+    if (content === undefined) attempt.remark('content is gone', true);
+    const status = content === undefined ? '5.3.0' : '4.3.0';
     attempt.finalServer = true;
-    attempt.failAll('message', { status: '5.3.0', reason: 'unreadable mail queue entry' });
+    attempt.failAll('message', { status, reason: 'unreadable mail queue entry' });
     return attempt.result();
   }
   attempt.needsSmtputf8 = needsSmtputf8(request, content);
-  const repeatable = new RepeatableContent(content, () => io.content(request));
+  const repeatable = new RepeatableContent(content, async () => {
+    const again = await io.content(request).catch(unreadable);
+    return again === 'unreadable' ? undefined : again;
+  });
   const end = await loop.deliver(attempt, {
     content: repeatable,
     beforeDot: (recipients) => io.beforeDot(request, recipients),

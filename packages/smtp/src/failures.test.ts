@@ -1,5 +1,6 @@
 /** Connections that break, stall or talk nonsense, at every step: what is recorded, and what the server sees last. */
 import { type AddressInfo, createServer } from 'node:net';
+import { Readable } from 'node:stream';
 import { type SmtpServer, startSmtpServer } from '@mailfleet/test-kit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { deliver, type TestDelivery, type TestResult } from './test-agent.ts';
@@ -342,6 +343,42 @@ it('a content that cannot be read to its end defers and leaves no message behind
     { kind: 'deferred', status: '4.3.0', reason: 'unreadable mail queue entry' },
   ]);
   expect(server.messageCount).toBe(0);
+});
+
+it('content that cannot be opened defers its message and gives the rest of the batch back', async () => {
+  const server = await start({});
+  const { outcomes, returned, remarks } = await deliver({
+    servers: [server],
+    requests: [['a@example.com'], ['b@example.com'], ['c@example.com'], ['d@example.com']],
+    content: async ({ envelope }) => {
+      if (envelope.queueId === 'Q2') throw new Error('the folder is not mounted');
+      return Buffer.from('Subject: x\r\n\r\nx\r\n');
+    },
+  });
+  expect(outcomes).toMatchObject([
+    { kind: 'delivered' },
+    { kind: 'deferred', status: '4.3.0', reason: 'unreadable mail queue entry', relay: 'none' },
+  ]);
+  expect(returned).toEqual(['Q3', 'Q4']);
+  expect(remarks).toContain('Q2: warning: content cannot be read: the folder is not mounted');
+  expect(server.messageCount).toBe(1);
+});
+
+it('content that cannot be opened again for the second host defers its message', async () => {
+  const broken = await start({ scripts: [upTo('mail', 'S: 451 later', 'smtp', false)] });
+  const second = await start({});
+  let calls = 0;
+  const { outcomes } = await deliver({
+    servers: [broken, second],
+    content: async () => {
+      if (calls++ > 0) throw new Error('the folder is not mounted');
+      return Readable.from([Buffer.from('Subject: x\r\n\r\nx\r\n')]);
+    },
+  });
+  expect(outcomes).toMatchObject([
+    { kind: 'deferred', status: '4.3.0', reason: 'unreadable mail queue entry' },
+  ]);
+  expect(second.messageCount).toBe(0);
 });
 
 it('content that is gone bounces without a connection', async () => {

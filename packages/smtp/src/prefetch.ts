@@ -19,24 +19,35 @@ export class ContentPrefetch {
   readonly #here = new Map<number, Content>();
   #next = 0;
   #bytes = 0;
+  /** A content that was taken could not be read. */
+  failed = false;
 
   constructor(requests: readonly DeliveryRequest[], fetch: FetchContent) {
     this.#requests = requests;
     this.#fetch = fetch;
   }
 
-  /** Content of the request at a position; each position once, in order. */
-  take(position: number): Promise<Content | undefined> {
+  /** Content of the request at a position; each position once, in order. Rejects as the fetch does. */
+  async take(position: number): Promise<Content | undefined> {
     this.#next = Math.max(this.#next, position);
     this.#fetchAhead(position);
     const request = this.#requests[position];
     if (request === undefined) throw new Error(`the batch has no request ${position}`);
     const fetched = this.#ahead.get(position);
-    if (fetched === undefined) return this.#fetch(request);
+    if (fetched === undefined) return await this.#noting(this.#fetch(request));
     this.#ahead.delete(position);
     this.#here.delete(position);
     this.#bytes -= request.envelope.sizeBytes;
-    return fetched;
+    return await this.#noting(fetched);
+  }
+
+  async #noting(fetched: Promise<Content | undefined>): Promise<Content | undefined> {
+    try {
+      return await fetched;
+    } catch (error) {
+      this.failed = true;
+      throw error;
+    }
   }
 
   /** Content that is here already and was not taken. */
