@@ -150,7 +150,13 @@ async function accept(
   const remember = idempotencyKey === undefined ? {} : { rememberMs: IDEMPOTENCY_MS };
   const outcome = await withinDeadline(
     intake,
-    intake.queue.accept({ envelope, recipients, content, ...remember }),
+    intake.queue.accept({
+      envelope,
+      recipients,
+      content,
+      latestMs: Date.now() + intake.queueDeadlineMs,
+      ...remember,
+    }),
   );
   if (outcome === 'exists' && idempotencyKey !== undefined) return;
   intake.telemetry.emit({

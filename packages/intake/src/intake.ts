@@ -15,8 +15,8 @@ export interface IntakeOptions {
   readonly queue: IntakePort;
   readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
   /**
-   * How long the queue may take to answer (default 10 seconds), after which the client is told to try again. What it was
-   * asked may still be carried out: then the message goes out twice, which is better than never.
+   * How long the queue may take to answer (default 10 seconds), after which the client is told to try again and the queue takes
+   * the message no more. Only what was carried out in time and not answered in time goes out twice, which is better than never.
    */
   readonly queueDeadlineMs?: number;
 }

@@ -6,7 +6,9 @@
 import { keysOfShard, type QueueContext } from './context.ts';
 import { copyPart, partRetired, partsCopied } from './scripts/intake.ts';
 
-/** How long a retired part is remembered at least: longer than an intake can be stuck between commit and copy. */
+/** A copy that reaches Redis later is refused, and repeated by the home shard's leader in its own time. */
+const COPY_DEADLINE_MS = 60_000;
+/** How long a retired part is remembered at least: much longer than a copy may be on its way. */
 const RETIRED_PART_MS = 10 * 60_000;
 const PAGE = 100;
 
@@ -24,13 +26,14 @@ export async function copyParts(
   queueId: string,
   { hold, expiryMs, parts }: PartCopy,
 ): Promise<void> {
+  const latestMs = context.now() + COPY_DEADLINE_MS;
   await Promise.all(
     parts.map(([shard, record]) => {
       const keys = keysOfShard(context, shard);
       return context.run(
         copyPart,
         [keys.message(queueId), hold ? keys.hold : keys.incoming, keys.expiry, keys.inbox, keys.retiredParts],
-        [queueId, record, context.now(), expiryMs, home, hold ? '1' : '0'],
+        [queueId, record, context.now(), expiryMs, home, hold ? '1' : '0', latestMs],
       );
     }),
   );

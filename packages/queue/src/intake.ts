@@ -27,6 +27,7 @@ export function makeIntakePort(context: QueueContext): IntakePort {
     async accept(message) {
       const { envelope, content } = message;
       const { queueId } = envelope;
+      if (message.latestMs !== undefined) assertConnected(context);
       const records = recordsOf(message, context.shards.length);
       const [home, ...others] = records.keys();
       if (home === undefined) throw new Error(`message ${queueId} has no recipients`);
@@ -69,6 +70,7 @@ export function makeIntakePort(context: QueueContext): IntakePort {
           message.rememberMs ?? 0,
           copies.hold ? '1' : '0',
           others.length > 0 ? JSON.stringify(copies) : '',
+          message.latestMs ?? '',
           ...(others.length > 0 ? records.keys() : []),
         ],
       );
@@ -84,10 +86,17 @@ export function makeIntakePort(context: QueueContext): IntakePort {
       return 'accepted';
     },
     async claimIdempotencyKey(key, queueId, ttlMs) {
+      assertConnected(context);
       const keys = keysOfShard(context, shardOfKey(key, context.shards.length));
       return String(await run(claimKey, [keys.idempotency(key)], [queueId, ttlMs]));
     },
   };
+}
+
+/** What waits for Redis would be carried out long after its client was told to come again. */
+function assertConnected({ redis }: QueueContext): void {
+  if (redis.status !== 'ready')
+    throw new Error('no connection to Redis at this moment; check the Redis of redis_url');
 }
 
 /** The record of each shard that gets a part, the home shard's first. */

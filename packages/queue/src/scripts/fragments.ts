@@ -11,6 +11,16 @@ local function fenced(fence_key, fence)
 end
 `;
 
+/** too_late(latest): true when Redis' clock is past a time (ms), '' is no time; the script then answers `return too_late_out`. */
+export const punctual = `
+local too_late_out = redis.error_reply('TOOLATE the command reached Redis after its time; if that happens always, the clocks differ')
+local function too_late(latest)
+  if latest == '' then return false end
+  local time = redis.call('TIME')
+  return time[1] * 1000 + time[2] / 1000 > tonumber(latest)
+end
+`;
+
 /**
  * enqueue(incoming, inbox, id, ms): into incoming; tells the leader only when incoming was empty, because a leader that was
  * told comes back by itself until incoming is empty.
