@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningIntake, type Store, startIntake, startStore } from './fixture.ts';
@@ -246,6 +248,36 @@ it('lets in bearers of a token only, when there is a token file', async () => {
   expect(await other.stored()).toHaveLength(before);
   const taken = await post(json(message, { authorization: 'Bearer second-token' }), '', other);
   expect(taken.status).toBe(202);
+});
+
+/** `fetch` does not let the caller name the host. */
+async function statusFor(server: RunningIntake, headers: Record<string, string>): Promise<number> {
+  const asked = request(`${server.http}/v1/messages`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+  });
+  asked.end(JSON.stringify(message));
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  response.resume();
+  return response.statusCode ?? 0;
+}
+
+it('takes nothing that a web page sends without a token, by its origin or by a name of its own', async () => {
+  expect(await statusFor(intake, { origin: 'http://evil.example' })).toBe(403);
+  expect(await statusFor(intake, { host: 'evil.example:8025' })).toBe(403);
+  for (const host of ['localhost:8025', 'MX.test', '127.0.0.1', '[::1]:8025']) {
+    expect(await statusFor(intake, { host })).toBe(202);
+  }
+});
+
+it('lets whoever has a token in by any name', async () => {
+  const file = join(store.directory, 'token-for-any-name');
+  await writeFile(file, 'secret-one\n');
+  await using other = await startIntake(store, { intake_http_token_file: file });
+  const authorization = 'Bearer secret-one';
+  expect(await statusFor(other, { host: 'mail.example', origin: 'http://a.example', authorization })).toBe(
+    202,
+  );
 });
 
 it('lets nobody in from outside mynetworks without a token file', async () => {

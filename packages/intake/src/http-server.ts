@@ -101,7 +101,7 @@ export async function createHttpServer(intake: Intake): Promise<FastifyInstance>
       },
       // Before the body is read: a stranger's body is not worth a byte of memory.
       onRequest: async (request, reply) => {
-        const answer = await access(request.headers.authorization, request.ip.replace(/^::ffff:/, ''));
+        const answer = await access(request.headers, request.ip.replace(/^::ffff:/, ''));
         if (answer.ok) {
           request.setDecorator('caller', answer.caller);
           return undefined;
