@@ -1,4 +1,4 @@
-/** Whether containers can be had here. Where CI says that they must (MAILFLEET_TEST_CONTAINERS=required), their absence fails. */
+/** Whether containers can be had here. Where CI says that they must (TEST_CONTAINERS=required), their absence fails. */
 import { getContainerRuntimeClient } from 'testcontainers';
 
 export async function engineAvailable(): Promise<boolean> {
@@ -6,8 +6,8 @@ export async function engineAvailable(): Promise<boolean> {
     await getContainerRuntimeClient();
     return true;
   } catch (error) {
-    if (process.env.MAILFLEET_TEST_CONTAINERS === 'required') {
-      throw new Error('MAILFLEET_TEST_CONTAINERS=required, but no container engine answers', {
+    if (process.env.TEST_CONTAINERS === 'required') {
+      throw new Error('TEST_CONTAINERS=required, but no container engine answers', {
         cause: error,
       });
     }

@@ -27,7 +27,14 @@ function problemsOf(result: ReturnType<typeof loadConfig>): string[] {
 test('precedence: main.cf, environment, override', () => {
   const lines = ['soft_bounce = no', 'syslog_name = file', 'mail_name = file'];
   const result = load(lines, {
-    env: { MAILFLEET_mail_name: 'environment', MAILFLEET_syslog_name: 'environment', PATH: '/bin' },
+    env: {
+      MAILFLEET_mail_name: 'environment',
+      MAILFLEET_syslog_name: 'environment',
+      // What Kubernetes sets beside a service named mailfleet is no parameter.
+      MAILFLEET_SERVICE_HOST: '10.0.0.1',
+      MAILFLEET_PORT_2525_TCP: 'tcp://10.0.0.1:2525',
+      PATH: '/bin',
+    },
     overrides: ['syslog_name = option', 'myhostname=h.example'],
   });
   if (!result.ok) throw new Error(problemsOf(result).join());

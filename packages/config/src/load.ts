@@ -118,6 +118,8 @@ function readEnvironment(
     const value = env[variable];
     if (value === undefined || !variable.startsWith(ENVIRONMENT_PREFIX)) continue;
     const name = variable.slice(ENVIRONMENT_PREFIX.length);
+    // No parameter is all capitals, but MAILFLEET_SERVICE_HOST is what Kubernetes sets beside a service named mailfleet.
+    if (name === name.toUpperCase()) continue;
     if (usable(name, settings)) settings.set(name, { value: value.trim(), where: variable });
     else errors.push({ where: variable, name, message: unknown(name) });
   }

@@ -15,6 +15,8 @@ export interface QueueContext {
   readonly run: RunScript;
   /** For a script that may not be repeated: rejects when its answer is lost or Redis is away. */
   readonly runOnce: RunScript;
+  /** For a script that must have left the process when the call returns, answered or not. */
+  readonly runNow: RunScript;
   /** A connection of its own for each blocking reader. */
   readonly openBlocking: (name: string) => Connection;
   readonly files: ContentFiles;

@@ -12,7 +12,7 @@ import type { BoardPort, BouncePort, IntakePort, OperatorPort, SchedulerPort, Wo
 import { type Connection, type ConnectionLog, makeConnections, parseRedisUrl } from './redis/connection.ts';
 import { checkSafety, type Preflight } from './redis/preflight.ts';
 import { makeSchedulerPort } from './scheduler.ts';
-import { laneRunner, unrepeatedRunner } from './scripts/lanes.ts';
+import { laneRunner, promptRunner, unrepeatedRunner } from './scripts/lanes.ts';
 import { makeWorkerPort } from './worker.ts';
 
 /** How long a Redis that does not answer is waited for at the start. Later it is waited for without end. */
@@ -65,6 +65,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
     redis,
     run: laneRunner(connections),
     runOnce: unrepeatedRunner(connections),
+    runNow: promptRunner(connections),
     openBlocking: (name) => connections.open({ name, kind: 'blocking' }),
     files: makeContentFiles(config.get('content_directory')),
     bull,

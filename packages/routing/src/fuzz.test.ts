@@ -1,6 +1,6 @@
 /**
  * Destinations and DNS packets as nobody meant them: whatever comes in, the answer is a value, soon. A failure names the seed;
- * `MAILFLEET_TEST_SEED=<seed>` runs it again.
+ * `TEST_SEED=<seed>` runs it again.
  */
 import { type Random, randomFrom, startDnsServer, testSeed } from '@mailfleet/test-kit';
 import { type Answer, encode } from 'dns-packet';

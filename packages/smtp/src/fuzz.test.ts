@@ -1,6 +1,6 @@
 /**
  * Properties of everything that reads a server's bytes or makes our own, on random input. A failure names the seed;
- * `MAILFLEET_TEST_SEED=<seed>` runs it again.
+ * `TEST_SEED=<seed>` runs it again.
  */
 import { describe, expect, it } from 'vitest';
 import { inStep } from './ahead.ts';
@@ -10,7 +10,7 @@ import { mailCommand, rcptCommand, xforwardCommands } from './envelope.ts';
 import { isSafe, quoteAddress, utf8Xtext, xtext } from './quote.ts';
 import { type Reply, type ReplyFilter, ReplyParser } from './reply.ts';
 
-const seed = Number(process.env.MAILFLEET_TEST_SEED ?? Date.now() % 1_000_000);
+const seed = Number(process.env.TEST_SEED ?? Date.now() % 1_000_000);
 const note = `seed ${seed}`;
 const ROUNDS = 400;
 

@@ -1,9 +1,9 @@
 /**
- * Random input that can be had again: a test names `testSeed` in its title, and MAILFLEET_TEST_SEED=<seed> repeats the run that failed.
+ * Random input that can be had again: a test names `testSeed` in its title, and TEST_SEED=<seed> repeats the run that failed.
  */
 
-/** Another one every run, unless MAILFLEET_TEST_SEED says which. */
-export const testSeed = Number(process.env.MAILFLEET_TEST_SEED ?? Date.now() % 1_000_000);
+/** Another one every run, unless TEST_SEED says which. */
+export const testSeed = Number(process.env.TEST_SEED ?? Date.now() % 1_000_000);
 
 export interface Random {
   /** From 0 up to 1. */

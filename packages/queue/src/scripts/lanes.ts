@@ -25,6 +25,18 @@ export function unrepeatedRunner(connections: Connections): RunScript {
   };
 }
 
+/**
+ * Runs scripts over a connection that gathers nothing: the command is written before the call returns, so that it outlives a process
+ * that is killed right after. Opened at the first call, whose command waits for the connection.
+ */
+export function promptRunner(connections: Connections): RunScript {
+  let runner: RunScript | undefined;
+  return (script, keys, args) => {
+    runner ??= scriptRunner(connections.open({ name: 'mailfleet-prompt', kind: 'plain' }), allScripts);
+    return runner(script, keys, args);
+  };
+}
+
 export function laneRunner(connections: Connections): RunScript {
   const lanes = Array.from({ length: LANES }, (_, lane) =>
     scriptRunner(connections.open({ name: `mailfleet-${lane}`, kind: 'pipelined' }), allScripts),
