@@ -73,6 +73,9 @@ export interface DeliveryAgent {
 /** Records that may be on their way to the store before the next transaction waits for the oldest. */
 const RECORDS_IN_FLIGHT = 64;
 
+/** A store that is silent for longer may be lost to us, and our batch in another's hands: nothing more is begun meanwhile. */
+const RECORD_OVERDUE_MS = 2_000;
+
 export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgent => {
   const { config, protocol } = options;
   const settings = agentSettings(config, protocol);
@@ -111,10 +114,11 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         mayPassOn: settings.bestMx !== undefined && io.passedOn !== true,
       });
       const contents = new ContentPrefetch(batch.requests, io.content);
-      const records = new Records(io);
+      const records = new Records(io, around.steadyNow);
       const returned: string[] = [];
       try {
         for (const [position, request] of batch.requests.entries()) {
+          await records.ready();
           if (io.signal.aborted || records.failed || returned.length > 0) {
             returned.push(request.envelope.queueId);
             continue;
@@ -132,9 +136,11 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
             position,
             wanted,
             next: () =>
-              next !== undefined && wanted() ? nextAtHand(next, contents.atHand(position + 1)) : undefined,
+              next !== undefined && wanted() && !records.behind
+                ? nextAtHand(next, contents.atHand(position + 1))
+                : undefined,
           });
-          await records.add(result);
+          records.add(result);
           if (result.hopStatus !== undefined || contents.failed) {
             returned.push(...batch.requests.slice(position + 1).map((rest) => rest.envelope.queueId));
             break;
@@ -266,26 +272,50 @@ const elementsOf = (nexthop: string, { settings, remark }: Surroundings): Elemen
 /** Records on their way to the store. */
 class Records {
   readonly #io: BatchIo;
-  readonly #pending: Promise<void>[] = [];
+  readonly #steadyNow: () => number;
+  /** Oldest first. */
+  readonly #pending = new Set<{ readonly sinceMs: number; readonly answered: Promise<void> }>();
   #error: unknown;
   failed = false;
 
-  constructor(io: BatchIo) {
+  constructor(io: BatchIo, steadyNow: () => number) {
     this.#io = io;
+    this.#steadyNow = steadyNow;
   }
 
-  async add(result: RequestResult): Promise<void> {
-    const record = this.#io.record(result).catch((error: unknown) => {
-      if (!this.failed) this.#error = error;
-      this.failed = true;
-    });
-    this.#pending.push(record);
-    if (this.#pending.length >= RECORDS_IN_FLIGHT) await this.#pending.shift();
+  add(result: RequestResult): void {
+    const sinceMs = this.#steadyNow();
+    const answered = this.#io
+      .record(result)
+      .catch((error: unknown) => {
+        if (!this.failed) this.#error = error;
+        this.failed = true;
+      })
+      .then(() => {
+        this.#pending.delete(record);
+      });
+    const record = { sinceMs, answered };
+    this.#pending.add(record);
+  }
+
+  /** The store does not keep up, or is not there. */
+  get behind(): boolean {
+    const [oldest] = this.#pending;
+    if (oldest === undefined) return false;
+    return this.#pending.size >= RECORDS_IN_FLIGHT || this.#steadyNow() - oldest.sinceMs >= RECORD_OVERDUE_MS;
+  }
+
+  /** Waits while the store is behind. */
+  async ready(): Promise<void> {
+    while (this.behind) {
+      const [oldest] = this.#pending;
+      await oldest?.answered;
+    }
   }
 
   /** Waits for all; rejects with the first error. */
   async settle(): Promise<void> {
-    await Promise.all(this.#pending);
+    await Promise.all([...this.#pending].map(({ answered }) => answered));
     if (this.failed) throw this.#error;
   }
 }

@@ -381,6 +381,27 @@ it('content that cannot be opened again for the second host defers its message',
   expect(second.messageCount).toBe(0);
 });
 
+it('no transaction starts while an earlier record waits too long for its answer', async () => {
+  const server = await start({});
+  const abort = new AbortController();
+  let clock = 0;
+  const { outcomes, returned } = await deliver({
+    servers: [server],
+    requests: [['a@example.com'], ['b@example.com'], ['c@example.com']],
+    environment: { steadyNow: () => clock },
+    signal: abort.signal,
+    onRecord: async ({ queueId }) => {
+      if (queueId !== 'Q1') return;
+      clock += 10_000;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      abort.abort();
+    },
+  });
+  expect(outcomes).toMatchObject([{ kind: 'delivered' }]);
+  expect(returned).toEqual(['Q2', 'Q3']);
+  expect(server.messageCount).toBe(1);
+});
+
 it('content that is gone bounces without a connection', async () => {
   const server = await start({});
   const { outcomes } = await deliver({ servers: [server], content: async () => undefined });

@@ -25,7 +25,7 @@ export interface TestDelivery {
   readonly signal?: AbortSignal;
   readonly environment?: DeliveryAgentOptions['environment'];
   readonly agentFor?: DeliveryAgentOptions['agentFor'];
-  readonly onRecord?: (result: RequestResult) => void;
+  readonly onRecord?: (result: RequestResult) => void | Promise<void>;
   /** How long the messages waited before they became active. */
   readonly waitedMs?: number;
 }
@@ -120,7 +120,7 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
       beforeDot: (_, recipients) => dots.push(recipients),
       record: async (result) => {
         results.push(result);
-        delivery.onRecord?.(result);
+        await delivery.onRecord?.(result);
       },
       signal: delivery.signal ?? new AbortController().signal,
     },
