@@ -152,6 +152,28 @@ test('a worker that lost its batch is told to stop and does not end it for the n
   expect(endOf(await queue.readInbox(0, '0', 0))).toEqual([]);
 }, 20_000);
 
+test('a worker that hears nothing of its lock any more is told to stop by its own clock', async () => {
+  const batch = await twoMessages();
+  let pausedMs = 0;
+  let toldMs = 0;
+  await withWorker(
+    async ({ signal }) => {
+      if (toldMs === 0) {
+        pausedMs = performance.now();
+        await fixture.redis.call('CLIENT', 'PAUSE', '6000', 'ALL');
+        await once(signal, 'abort');
+        toldMs = performance.now();
+      }
+      return { returned: ['ONE', 'TWO'] };
+    },
+    async () => {
+      await queue.addBatches([batch]);
+      await inboxUntil(queue, 0, ended);
+    },
+  );
+  expect(toldMs - pausedMs).toBeLessThan(4_000);
+}, 20_000);
+
 describe('sessions over shards', () => {
   test('all are given out, and none goes without', () => {
     expect([0, 1, 2].map((shard) => fairShare(50, 3, shard))).toEqual([17, 17, 16]);

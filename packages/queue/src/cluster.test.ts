@@ -8,7 +8,7 @@ import { freePort } from '@mailfleet/test-kit';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { findServer } from './embedded/find-server.ts';
-import { openQueue, type Queue } from './open-queue.ts';
+import { checkRedis, openQueue, type Queue } from './open-queue.ts';
 import {
   batchOf,
   inboxUntil,
@@ -116,6 +116,18 @@ test('a message of several shards is delivered by workers and retired without a 
   const used = await Promise.all(nodes.map(({ redis }) => redis.dbsize()));
   expect(used.filter((size) => size > 0).length).toBeGreaterThan(1);
 }, 30_000);
+
+test('one master that can lose mail is found, right after connecting', async () => {
+  const { redis } = must(nodes[1]);
+  await redis.config('SET', 'appendfsync', 'everysec');
+  const answer = await checkRedis({ redisUrl, dataLossOk: false });
+  await redis.config('SET', 'appendfsync', 'always');
+  expect(answer).toEqual({
+    ok: false,
+    problem: expect.stringMatching(/appendfsync always \(it is everysec\)/),
+  });
+  expect(await checkRedis({ redisUrl, dataLossOk: false })).toEqual({ ok: true, warnings: [] });
+});
 
 test('many messages over all shards are listed once each', async () => {
   await Promise.all(

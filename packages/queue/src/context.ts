@@ -4,6 +4,7 @@ import type { Bull } from './bull/bull.ts';
 import type { ContentFiles } from './content-files.ts';
 import type { ShardKeys } from './keys.ts';
 import type { Connection, ConnectionLog } from './redis/connection.ts';
+import type { PromptRunner } from './scripts/lanes.ts';
 import type { RunScript } from './scripts/script.ts';
 
 export interface QueueContext {
@@ -15,8 +16,7 @@ export interface QueueContext {
   readonly run: RunScript;
   /** For a script that may not be repeated: rejects when its answer is lost or Redis is away. */
   readonly runOnce: RunScript;
-  /** For a script that must have left the process when the call returns, answered or not. */
-  readonly runNow: RunScript;
+  readonly prompt: PromptRunner;
   /** A connection of its own for each blocking reader. */
   readonly openBlocking: (name: string) => Connection;
   readonly files: ContentFiles;

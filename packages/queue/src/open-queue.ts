@@ -65,7 +65,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
     redis,
     run: laneRunner(connections),
     runOnce: unrepeatedRunner(connections),
-    runNow: promptRunner(connections),
+    prompt: promptRunner(connections),
     openBlocking: (name) => connections.open({ name, kind: 'blocking' }),
     files: makeContentFiles(config.get('content_directory')),
     bull,

@@ -10,7 +10,7 @@ import { recordOutcomes } from './record-outcomes.ts';
 import { endBatch, markInDoubt } from './scripts/delivery.ts';
 
 export function makeWorkerPort(context: QueueContext): WorkerPort {
-  const { run, runNow, redis, log } = context;
+  const { run, prompt, redis, log } = context;
   /** Queue ids with an outcome, of the batches in hand: what a failed delivery need not give back. */
   const recorded = new Map<string, Set<string>>();
   let workerName = 'worker';
@@ -18,6 +18,7 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
   return {
     async work({ sessions, signal, name }, deliver) {
       workerName = name;
+      await prompt.ready();
       const { batches } = await context.bull();
       await batches.work({ sessions, signal, name }, async (held) => {
         const { batch, token, handedOutBefore, lost } = held;
@@ -69,7 +70,7 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
     markInDoubt(batch, queueId, recipients) {
       const key = keysOfShard(context, batch.shard).message(queueId);
       // The final dot follows at once: a mark that still waited for its pipeline would die with the process.
-      runNow(markInDoubt, [key], recipients).catch((error: unknown) => {
+      prompt.run(markInDoubt, [key], recipients).catch((error: unknown) => {
         log.warn(`${queueId}: in-doubt mark not written: ${String(error)}`);
       });
     },

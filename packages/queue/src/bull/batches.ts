@@ -21,12 +21,21 @@ const PAGE = 100;
 
 type BatchQueue = Queue<Batch, unknown, string>;
 
-/** A job that this process holds; `lost` aborts when its lock is gone. */
+/**
+ * A job that this process holds; `lost` aborts when its lock is gone, or ran out by our own clock: cut off from Redis a renewal hangs
+ * and never fails, and another worker gets the batch meanwhile.
+ */
 interface HeldBatch {
   readonly batch: Batch;
   readonly token: string;
   readonly handedOutBefore: number;
   readonly lost: AbortSignal;
+}
+
+interface Watch {
+  readonly controller: AbortController;
+  /** Runs out with the lock, unless a renewal is answered. */
+  readonly timer: NodeJS.Timeout;
 }
 
 export interface Batches {
@@ -110,13 +119,15 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
     },
     async work({ sessions, name, signal }, handle) {
       if (signal.aborted) return;
-      const lost = new Map<string, AbortController>();
+      const lost = new Map<string, Watch>();
+      const { lockDuration } = lockTimes(leaseMs);
       const workers = shards.map((keys, shard) => {
         const worker = new Worker<Batch>(
           DELIVERY_QUEUE,
           async (job: Job<Batch>, token = '') => {
             const controller = new AbortController();
-            lost.set(job.data.id, controller);
+            const timer = setTimeout(() => controller.abort(), lockDuration);
+            lost.set(job.data.id, { controller, timer });
             try {
               await handle({
                 batch: job.data,
@@ -125,6 +136,7 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
                 lost: controller.signal,
               });
             } finally {
+              clearTimeout(timer);
               lost.delete(job.data.id);
             }
           },
@@ -140,7 +152,10 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
         );
         worker.on('error', reportError(context.log, 'batch worker'));
         worker.on('lockRenewalFailed', (ids) => {
-          for (const id of ids) lost.get(id)?.abort();
+          for (const id of ids) lost.get(id)?.controller.abort();
+        });
+        worker.on('locksRenewed', ({ jobIds }) => {
+          for (const id of jobIds) lost.get(id)?.timer.refresh();
         });
         return worker;
       });

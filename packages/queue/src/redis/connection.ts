@@ -72,7 +72,7 @@ function parseNode(text: string): { host: string; port: number } {
   return { host, port: match?.[3] === undefined ? 6379 : Number(match[3]) };
 }
 
-export type ConnectionKind = 'pipelined' | 'plain' | 'blocking' | 'unrepeated';
+type ConnectionKind = 'pipelined' | 'plain' | 'blocking' | 'unrepeated';
 
 /** The connections of one process: opens them, tells of outages once, closes them together. */
 export interface Connections {

@@ -3,7 +3,7 @@
  * intake's 250 rests on that answer. A Redis that cannot say (CONFIG is forbidden) counts as one that can lose mail.
  */
 import { Cluster, type Redis } from 'ioredis';
-import type { Connection } from './connection.ts';
+import { type Connection, firstReady } from './connection.ts';
 
 export type Preflight =
   | { readonly ok: true; readonly warnings: readonly string[] }
@@ -11,8 +11,11 @@ export type Preflight =
 
 /** Checks every master behind the connection; with `dataLossOk` what is wrong becomes warnings. */
 export async function checkSafety(connection: Connection, dataLossOk: boolean): Promise<Preflight> {
+  // A cluster knows its masters only then.
+  await firstReady(connection);
   const masters = connection instanceof Cluster ? connection.nodes('master') : [connection];
   const dangers = (await Promise.all(masters.map(dangersOf))).flat();
+  if (masters.length === 0) dangers.push('its cluster names no master to ask, check CLUSTER NODES');
   if (dangers.length === 0) return { ok: true, warnings: [] };
   const problem = [...new Set(dangers)].join('; ');
   if (dataLossOk) return { ok: true, warnings: [`Redis can lose accepted mail: ${problem}`] };

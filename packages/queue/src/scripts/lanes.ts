@@ -3,10 +3,10 @@
  * always, syncs its file once a turn: one connection would let it take three accepts of 5 kB per sync, four let it take a
  * dozen. More of them do worse, since they are seldom ready in the same turn. A key has its lane, so calls on one message keep their order.
  */
-import { type Connections, firstReady } from '../redis/connection.ts';
+import { type Connection, type Connections, firstReady } from '../redis/connection.ts';
 import { hash } from '../shard.ts';
 import { allScripts } from './all.ts';
-import { type RunScript, scriptRunner } from './script.ts';
+import { type Argument, type RunScript, type Script, scriptRunner } from './script.ts';
 
 const LANES = 4;
 
@@ -25,15 +25,26 @@ export function unrepeatedRunner(connections: Connections): RunScript {
   };
 }
 
+/** Runs small scripts that must have left the process when the call returns, answered or not. */
+export interface PromptRunner {
+  /** Opens the connection; a call before it is up waits in the process. */
+  ready(): Promise<void>;
+  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
+}
+
 /**
- * Runs scripts over a connection that gathers nothing: the command is written before the call returns, so that it outlives a process
- * that is killed right after. Opened at the first call, whose command waits for the connection.
+ * Over a connection that gathers nothing, and by text rather than digest: a digest that Redis does not know costs a second trip, which a
+ * process that is killed does not make.
  */
-export function promptRunner(connections: Connections): RunScript {
-  let runner: RunScript | undefined;
-  return (script, keys, args) => {
-    runner ??= scriptRunner(connections.open({ name: 'mailfleet-prompt', kind: 'plain' }), allScripts);
-    return runner(script, keys, args);
+export function promptRunner(connections: Connections): PromptRunner {
+  let opened: Connection | undefined;
+  const connection = (): Connection => {
+    opened ??= connections.open({ name: 'mailfleet-prompt', kind: 'plain' });
+    return opened;
+  };
+  return {
+    ready: () => firstReady(connection()),
+    run: (script, keys, args) => connection().eval(script.lua, script.keys, ...keys, ...args),
   };
 }
 
