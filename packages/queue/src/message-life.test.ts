@@ -149,6 +149,7 @@ describe('activate', () => {
       pass: 0,
       warned: false,
       unreported: [],
+      unreportedSuccess: [],
     });
     expect(must(messages[0]).recipients.map(({ address }) => address)).toEqual([
       'u0@a.example',

@@ -23,6 +23,8 @@ export function parseView(view: unknown): ActiveMessage {
   const { envelope, recipients, home } = parseRecord(text);
   const final = new Map<number, string>();
   for (let i = 0; i + 1 < marks.length; i += 2) final.set(Number(marks[i]?.slice(1)), marks[i + 1] ?? '');
+  const inState = (wanted: string): number[] =>
+    [...final].filter(([, state]) => state === wanted).map(([index]) => index);
   return {
     envelope,
     recipients: recipients.filter(({ index }) => !final.has(index)),
@@ -31,7 +33,8 @@ export function parseView(view: unknown): ActiveMessage {
     activatedMs: Number(activatedMs),
     pass: Number(pass),
     warned: warned !== '',
-    unreported: [...final].filter(([, state]) => state === 'b').map(([index]) => index),
+    unreported: inState('b'),
+    unreportedSuccess: inState('s'),
   };
 }
 

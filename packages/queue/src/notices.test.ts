@@ -81,6 +81,7 @@ test.each(['failure', 'expiry', 'success'] as const)(
       notice === 'expiry' ? [] : [2],
     );
     expect(must(page.messages[0]).unreported).toEqual(notice === 'failure' ? [] : [1]);
+    expect(must(page.messages[0]).unreportedSuccess).toEqual(notice === 'success' ? [] : [3]);
     const timeline = must(await queue.find('MSG')).timeline.filter(({ kind }) => kind === 'event');
     expect(timeline).toEqual([{ kind: 'event', ...step }]);
   },

@@ -88,6 +88,7 @@ export function makeMessage(
     pass: 0,
     warned: false,
     unreported: [],
+    unreportedSuccess: [],
     ...rest,
   };
 }

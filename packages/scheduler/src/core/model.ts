@@ -26,7 +26,7 @@ export class Message {
   /** What this pass brought so far; `succeeded`: the sender asked to hear of it (NOTIFY=SUCCESS). */
   deferred = false;
   bounced: boolean;
-  succeeded = false;
+  succeeded: boolean;
   /** The request to the bounce daemon that the end of the pass waits for. */
   awaits: NoticeRequest['notice'] | undefined;
   /** A warning of the delay was sent. */
@@ -39,6 +39,7 @@ export class Message {
     this.active = active;
     this.flushing = flushing;
     this.bounced = active.unreported.length > 0;
+    this.succeeded = active.unreportedSuccess.length > 0;
     this.warned = active.warned;
   }
 

@@ -133,7 +133,7 @@ class World {
       this.active.delete(conclusion.queueId);
       if (conclusion.kind === 'defer') {
         check(conclusion.dueMs >= this.nowMs + 1000, 'a retry keeps its distance');
-        this.deferred.push({ message, dueMs: conclusion.dueMs });
+        this.deferred.push({ message: { ...message, pass: message.pass + 1 }, dueMs: conclusion.dueMs });
       } else {
         this.retired.add(conclusion.queueId);
         for (const { index } of message.recipients)

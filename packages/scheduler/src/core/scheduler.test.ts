@@ -458,9 +458,18 @@ describe('a new leader', () => {
 
   test('asks again for a notice that may not have been posted, and ends passes that were over', () => {
     const core = coreWith();
-    core.restore([{ ...makeMessage('m', []), unreported: [0] }, makeMessage('n', [])], [], 10);
+    core.restore(
+      [
+        makeMessage('m', [], { unreported: [0] }),
+        makeMessage('s', [], { unreportedSuccess: [0] }),
+        makeMessage('n', []),
+      ],
+      [],
+      10,
+    );
     expect(core.takeTurn(10).conclusions).toMatchObject([
-      { kind: 'notice' },
+      { kind: 'notice', request: { queueId: 'm', notice: 'failure' } },
+      { kind: 'notice', request: { queueId: 's', notice: 'success' } },
       { kind: 'retire', queueId: 'n' },
     ]);
   });
