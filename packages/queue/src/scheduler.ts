@@ -1,6 +1,7 @@
 /** The scheduler's port. Every call with a lease is refused with LeaseLostError once another scheduler leads the shard. */
 import { hostname } from 'node:os';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { pageOfControls, readLease } from './destinations.ts';
 import { repeatCopies, settlePart, settleParts } from './fanout.ts';
 import { makeInboxReader, nextInboxId } from './inbox.ts';
 import { parseView } from './message-record.ts';
@@ -12,6 +13,7 @@ import {
   type SchedulerPort,
 } from './ports.ts';
 import { recordOutcomes } from './record-outcomes.ts';
+import { answer, wake } from './scripts/destinations.ts';
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './scripts/leader.ts';
 import type { Argument } from './scripts/script.ts';
 import { sweepFiles } from './sweep.ts';
@@ -33,6 +35,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       const keys = keysOfShard(context, shard);
       return (await run(renewLease, [keys.lease, keys.fence], [holder, ttlMs, fence])) === 1;
     },
+    leaseState: (shard) => readLease(context, shard),
     async releaseLease({ shard }, holder) {
       await run(releaseLease, [keysOfShard(context, shard).lease], [holder]);
     },
@@ -71,6 +74,21 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
         cursor: nextMember === '' ? '' : `${nextScore} ${nextMember}`,
         messages: views.map(parseView),
       };
+    },
+
+    controlsPage: (shard, cursor) => pageOfControls(context, shard, cursor, CHUNK),
+    async wake(lease, dueMs, nowMs) {
+      const keys = keysOfShard(context, lease.shard);
+      if (dueMs <= nowMs) return;
+      const args = [lease.fence, dueMs, nowMs, CHUNK];
+      while ((await fenced(lease, run(wake, [keys.deferred, keys.fence], args))) === CHUNK);
+    },
+    async answer(lease, question, said) {
+      const keys = keysOfShard(context, lease.shard);
+      await fenced(
+        lease,
+        run(answer, [keys.answer(question), keys.fence], [lease.fence, JSON.stringify(said)]),
+      );
     },
 
     readInbox: makeInboxReader(context),

@@ -7,6 +7,7 @@ import type { Telemetry } from '@mailfleet/telemetry';
 import { carryOut } from './carry-out.ts';
 import { createCore, type SchedulerCore } from './core/scheduler.ts';
 import type { CoreSettings } from './core/settings.ts';
+import { answerAll, readControls, tellControls } from './hand-of-operator.ts';
 import type { KeptLease } from './lease.ts';
 import { drainInbox, recover } from './recovery.ts';
 
@@ -32,6 +33,7 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
   const term = `${lease.fence}-${now().toString(36)}`;
   const core = createCore({ settings, shard, fence: lease.fence, term });
 
+  await readControls(port, shard, core, now);
   let applied = await recover(port, lease, core, now);
   let removed: string | undefined;
   let lookAgainMs = now() + LOOK_AGAIN_MS;
@@ -48,8 +50,11 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
     }
     await pull(port, kept, core, nowMs);
     const turn = core.takeTurn(now());
-    await carryOut(port, kept, telemetry, turn, applied === removed ? undefined : applied);
+    const through = applied === removed ? undefined : applied;
+    await carryOut(port, kept, telemetry, turn, through, now());
     removed = applied;
+    if (turn.wakes.length > 0) core.lookAgain();
+    await answerAll(port, lease, core, turn.questions, now);
     if (signal.aborted) return;
 
     const wakeMs = Math.min(core.nextTimerMs() ?? Infinity, lookAgainMs, watchMs);
@@ -57,6 +62,7 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
     const blockMs = idle ? Math.min(Math.max(wakeMs - now(), 0), BLOCK_MS) : 0;
     const entries = await untilAborted(port.readInbox(shard, applied ?? '0', blockMs), signal);
     for (const entry of entries) core.apply(entry, now());
+    tellControls(telemetry, entries);
     applied = entries.at(-1)?.id ?? applied;
   }
 }

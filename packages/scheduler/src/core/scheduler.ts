@@ -6,11 +6,13 @@
  * Every message put in is concluded exactly once (retire or defer) if every batch handed out ends and every notice
  * asked for is reported.
  */
-import type { ActiveMessage, InboxEntry } from '@mailfleet/queue';
+import type { ActiveMessage, ControlChange, InboxEntry, LeaderAnswer, Subject } from '@mailfleet/queue';
 import type { Batch } from '@mailfleet/smtp';
 import { Admission, type Pull } from './admission.ts';
 import { cutBatches } from './batching.ts';
+import { applyControl, endControls } from './controls.ts';
 import { enter, restore } from './entering.ts';
+import { explain } from './explain.ts';
 import { noticePosted } from './pass.ts';
 import { applyResult, endBatch } from './results.ts';
 import { reviveAll, runTimers } from './reviving.ts';
@@ -21,6 +23,10 @@ export interface SchedulerCore {
   /** Rebuilds what a former leader left; once, before anything else. */
   restore(messages: readonly ActiveMessage[], batches: readonly Batch[], nowMs: number): void;
   apply(entry: InboxEntry, nowMs: number): void;
+  /** What an operator set on a destination: when the lead begins, all of it comes before `restore`. */
+  control(change: ControlChange, nowMs: number): void;
+  /** What the memory holds of a message or destination; changes nothing. */
+  explain(subject: Subject, nowMs: number): LeaderAnswer;
   /** Which messages to pull into the active queue now; `pulled` must follow before the next question. */
   nextPull(nowMs: number): Pull | undefined;
   pulled(pull: Pull, messages: readonly ActiveMessage[], nowMs: number): void;
@@ -57,6 +63,12 @@ export function createCore(options: CoreOptions): SchedulerCore {
       case 'notified':
         noticePosted(state, entry, nowMs);
         break;
+      case 'control':
+        applyControl(state, entry.change, nowMs);
+        break;
+      case 'ask':
+        state.turn.questions.push(entry);
+        break;
       case 'command':
         command(state, admission, entry);
         break;
@@ -69,6 +81,8 @@ export function createCore(options: CoreOptions): SchedulerCore {
   return {
     restore: (messages, batches, nowMs) => restore(state, messages, batches, nowMs),
     apply,
+    control: (change, nowMs) => applyControl(state, change, nowMs),
+    explain: (subject, nowMs) => explain(state, subject, nowMs),
     nextPull: (nowMs) => admission.next(room(), nowMs),
     pulled: (pull, messages, nowMs) => {
       for (const message of messages) enter(state, message, nowMs);
@@ -85,6 +99,7 @@ export function createCore(options: CoreOptions): SchedulerCore {
     vanished: (batchId, nowMs) => endBatch(state, batchId, nowMs),
     outstanding: () => [...state.flights.keys()],
     takeTurn: (nowMs) => {
+      endControls(state, nowMs);
       runTimers(state, nowMs);
       cutBatches(state, nowMs);
       const { turn } = state;
@@ -94,7 +109,11 @@ export function createCore(options: CoreOptions): SchedulerCore {
       }
       return turn;
     },
-    nextTimerMs: () => earliest(state.timers.peek()?.timerMs, room() > 0 ? admission.dueMs : undefined),
+    nextTimerMs: () =>
+      earliest(
+        earliest(state.timers.peek()?.timerMs, state.controlTimers.peek()?.timerMs),
+        room() > 0 ? admission.dueMs : undefined,
+      ),
   };
 }
 
