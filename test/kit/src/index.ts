@@ -13,6 +13,7 @@ export {
 } from './dns-server.ts';
 export { installed } from './installed.ts';
 export { type Random, randomFrom, testSeed } from './random.ts';
+export { type RedisCluster, startRedisCluster } from './redis-cluster.ts';
 export { type SmtpServer, type SmtpServerOptions, startSmtpServer } from './smtp-server.ts';
 export type {
   Action,

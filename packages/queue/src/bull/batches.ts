@@ -6,7 +6,7 @@ import type { Batch } from '@mailfleet/smtp';
 import { type Job, Queue, Worker } from 'bullmq';
 import { DELIVERY_QUEUE, type ShardKeys } from '../keys.ts';
 import { LeaseLostError } from '../ports.ts';
-import type { Connection } from '../redis/connection.ts';
+import { type Connection, firstReady } from '../redis/connection.ts';
 import {
   type BullContext,
   EVENT_STREAM,
@@ -84,6 +84,8 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
   }
 
   async function addOf(shard: number, batches: readonly Batch[]): Promise<void> {
+    // BullMQ asks the connection at once, each queue anew.
+    await firstReady(context.adding());
     const target = addingQueue(shard);
     await target.waitUntilReady();
     // A leader that stood still past its lease would add what the next one batches anew. What is left of that window is the time

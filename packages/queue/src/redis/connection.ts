@@ -145,8 +145,21 @@ function connect(target: RedisTarget, name: string, kind: ConnectionKind): Conne
   });
 }
 
-/** Resolves when the connection is up for the first time. Later losses are its commands' own to tell. */
+/**
+ * Resolves when the connection is up for the first time, to every master of a cluster. Later losses are its commands' own to
+ * tell. A cluster connects to a node with the first command for it, and without an offline queue it rejects those that come
+ * while it does.
+ */
 export async function firstReady(connection: Connection): Promise<void> {
+  await upOnce(connection);
+  if (connection instanceof Cluster) {
+    await Promise.all(
+      connection.nodes('master').map((node) => (node.status === 'ready' ? 'PONG' : node.ping())),
+    );
+  }
+}
+
+async function upOnce(connection: Connection): Promise<void> {
   if (connection.status === 'ready') return;
   await new Promise<void>((resolve, reject) => {
     connection.once('ready', () => resolve());
