@@ -47,7 +47,11 @@ async function runShard(options: SchedulerOptions, leader: LeaderOptions, shard:
     let kept: KeptLease | undefined;
     try {
       kept = await takeLease(queue, shard, holder, ttlMs);
-      if (kept !== undefined) {
+      if (kept === undefined) {
+        // A leader that died is followed the moment its lease ends.
+        const leftMs = (await queue.leaseState(shard))?.leftMs ?? 0;
+        pauseMs = Math.min(pauseMs, leftMs + 1);
+      } else {
         telemetry.log.info(`leads shard ${shard} (fence ${kept.lease.fence})`);
         await leadWhileHeld(leader, kept, signal);
         if (kept.lost.aborted) telemetry.log.warn(`lost the lease of shard ${shard}; standing by`);
