@@ -170,6 +170,13 @@ export const mailfleet = {
     origin: 'mailfleet',
     doc: 'File that holds the password of the dashboard, for any user name. Empty: no password, loopback only.',
   },
+  health_listen: {
+    type: 'list',
+    default: '',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'Where a daemon that runs alone tells its health, as address:port: /livez (it makes progress) and /readyz (and Redis answers), 200 or 503 with a sentence. Empty: nowhere. Of no effect under `mailfleet up`.',
+  },
   content_directory: {
     type: 'directory',
     default: '$data_directory/content',

@@ -87,16 +87,17 @@ export interface Connections {
 
 export function makeConnections(target: RedisTarget, log: ConnectionLog): Connections {
   const opened: { readonly connection: Connection; readonly blocking: boolean }[] = [];
-  let down = false;
+  let downSinceMs: number | undefined;
   let closing = false;
   const onError = (error: Error): void => {
-    if (down || closing) return;
-    down = true;
+    if (downSinceMs !== undefined || closing) return;
+    downSinceMs = performance.now();
     log.warn(`Redis does not answer: ${error.message}; waiting until it does`);
   };
   const onReady = (): void => {
-    if (down) log.info('Redis answers again');
-    down = false;
+    if (downSinceMs === undefined) return;
+    log.info(`Redis answers again, after ${((performance.now() - downSinceMs) / 1000).toFixed(1)} s`);
+    downSinceMs = undefined;
   };
   return {
     open({ name, kind }) {
