@@ -2,7 +2,7 @@
  * Random histories: messages arrive, results of every kind come in any order, twice or late, batches end half done or
  * vanish, time passes. Run with SEED=<number> to repeat one that failed.
  */
-import type { ActiveMessage, NoticeRequest } from '@mailfleet/queue';
+import type { ActiveMessage, ControlKind, NoticeRequest } from '@mailfleet/queue';
 import type { Batch, OutcomeKind } from '@mailfleet/smtp';
 import { test } from 'vitest';
 import { makeMessage, makeSettings, resultOf } from './fixture.ts';
@@ -15,6 +15,8 @@ const MESSAGES = 200;
 const WINDOW_LIMIT = 4;
 const PROCESS_LIMIT = 9;
 const ACTIVE_LIMIT = 50;
+/** Nexthops that an operator has a hand on. */
+const PAUSABLE = ['a', 'b'];
 const DOWN = { status: '4.4.1', reason: 'down' };
 
 /** mulberry32 */
@@ -49,6 +51,8 @@ class World {
   readonly final = new Set<string>();
   /** Batch, message and index of recipients whose outcome was reported: no longer in that batch's hand. */
   readonly reported = new Set<string>();
+  /** Until when an operator paused a destination. */
+  readonly pauses = new Map<string, number>();
   healthy = false;
 
   constructor(seed: number) {
@@ -119,6 +123,7 @@ class World {
     }
     for (const batch of turn.batches) {
       check(!this.batches.has(batch.id), 'batch ids differ');
+      check(this.nowMs >= (this.pauses.get(batch.nexthop) ?? 0), 'a paused destination gets no batch');
       this.batches.set(batch.id, batch);
     }
     this.expectLimits();
@@ -132,7 +137,9 @@ class World {
       if (message === undefined) throw new Error(`${conclusion.queueId} was concluded and is not active`);
       this.active.delete(conclusion.queueId);
       if (conclusion.kind === 'defer') {
-        check(conclusion.dueMs >= this.nowMs + 1000, 'a retry keeps its distance');
+        const pausable = message.recipients.some(({ nexthop }) => PAUSABLE.includes(nexthop));
+        check(pausable || conclusion.dueMs >= this.nowMs + 1000, 'a retry keeps its distance');
+        check(conclusion.dueMs >= this.nowMs, 'what waits for a pause is due when it ends, or now');
         this.deferred.push({ message: { ...message, pass: message.pass + 1 }, dueMs: conclusion.dueMs });
       } else {
         this.retired.add(conclusion.queueId);
@@ -140,6 +147,31 @@ class World {
           check(this.final.has(`${conclusion.queueId} ${index}`), 'a retired message has no open recipient');
       }
     }
+    for (const dueMs of turn.wakes) {
+      this.deferred = this.deferred.map((each) =>
+        each.dueMs === dueMs ? { ...each, dueMs: this.nowMs } : each,
+      );
+    }
+    if (turn.wakes.length > 0) this.core.lookAgain();
+  }
+
+  /** An operator sets something for a time, or takes it back. */
+  operate(): void {
+    const kind = this.pick<ControlKind>('pause', 'pause', 'concurrency-limit', 'rate-delay');
+    const nexthop = this.pick('a', 'b');
+    const name = { transport: 'smtp', nexthop };
+    const before = this.pauses.get(nexthop) ?? 0;
+    const previous = kind === 'pause' && before > this.nowMs ? { previousUntilMs: before } : {};
+    if (this.random() < 0.4) {
+      if (kind === 'pause') this.pauses.delete(nexthop);
+      this.core.control({ ...name, kind, ...previous }, this.nowMs);
+      return;
+    }
+    const untilMs = this.nowMs + 1 + Math.floor(this.random() * 3_000);
+    if (kind === 'pause') this.pauses.set(nexthop, untilMs);
+    const value = { pause: 0, 'concurrency-limit': 1, 'rate-delay': 100 }[kind];
+    const control = { ...name, kind, value, sinceMs: this.nowMs, untilMs, reason: 'why not' };
+    this.core.control({ ...name, kind, control, ...previous }, this.nowMs);
   }
 
   /** No window and no transport is exceeded, and no recipient is in two hands. */
@@ -195,7 +227,9 @@ class World {
       ...([...this.batches.values(), undefined] as [Batch | undefined]),
     );
     const late = this.past.at(-1);
-    switch (this.pick('end', 'end', 'end', 'part', 'vanish', 'late', 'notified', 'time', 'flush')) {
+    switch (
+      this.pick('end', 'end', 'end', 'part', 'vanish', 'late', 'notified', 'time', 'flush', 'operate')
+    ) {
       case 'end':
       case 'vanish':
         if (batch === undefined) break;
@@ -220,6 +254,9 @@ class World {
       }
       case 'time':
         this.nowMs += Math.floor(this.random() * 400);
+        break;
+      case 'operate':
+        if (!this.healthy && this.random() < 0.3) this.operate();
         break;
       case 'flush':
         if (this.random() < 0.1)
@@ -252,4 +289,4 @@ test(`every message is concluded exactly once within its limits, whatever happen
       throw new Error(`SEED=${seed}: ${String(error)}`, { cause: error });
     }
   }
-});
+}, 60_000);
