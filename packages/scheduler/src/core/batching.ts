@@ -4,7 +4,7 @@
  * session up to destination_batch_limit.
  */
 import type { Batch, DeliveryRequest, Protocol, Recipient } from '@mailfleet/smtp';
-import type { Entry, Flight, Peer, Transport } from './model.ts';
+import type { Destination, Entry, Flight, Peer, Transport } from './model.ts';
 import type { State } from './state.ts';
 import { nextPeer, offer, takeEntry } from './transport.ts';
 
@@ -37,7 +37,7 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
     transport: transport.name,
     // Only transports with a worker's agent get entries.
     protocol: transport.settings.agent as Protocol,
-    nexthop: destination.nexthop,
+    nexthop: lead.nexthop,
     batchedMs: nowMs,
     requests: entries.map(requestOf),
   };
@@ -48,13 +48,13 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
       queueId: message.active.envelope.queueId,
       batchId: id,
       transport: transport.name,
-      nexthop: destination.nexthop,
+      nexthop: lead.nexthop,
       requests: entries.length,
     });
   }
 }
 
-/** The lead's entry, and those behind it in scheduler order. */
+/** The lead's entry, and those for its nexthop behind it in scheduler order. */
 function fill(state: State, lead: Peer): Entry[] {
   const { destination } = lead;
   const { batchLimit, batchByteLimit } = state.settings;
@@ -64,13 +64,27 @@ function fill(state: State, lead: Peer): Entry[] {
   const share = Math.min(limit, Math.ceil(destination.waiting / destination.freeSlots));
   const entries: Entry[] = [];
   let bytes = 0;
-  for (let peer: Peer | undefined = lead; peer !== undefined; peer = destination.peers.peek()) {
+  for (let peer: Peer | undefined = lead; peer !== undefined; peer = nextOf(destination, lead.nexthop)) {
     const entry = takeEntry(peer);
     entries.push(entry);
     bytes += entry.message.active.envelope.sizeBytes;
     if (entries.length >= share || bytes > batchByteLimit) break;
   }
   return entries;
+}
+
+/** Most peers of a site that are looked at for one more request: those of other nexthops are in between, in no order. */
+const LOOK_AT = 200;
+
+function nextOf({ peers }: Destination, nexthop: string): Peer | undefined {
+  const first = peers.peek();
+  if (first === undefined || first.nexthop === nexthop) return first;
+  let best: Peer | undefined;
+  for (const peer of peers.items().slice(0, LOOK_AT)) {
+    if (peer.nexthop === nexthop && (best === undefined || peer.job.position < best.job.position))
+      best = peer;
+  }
+  return best;
 }
 
 function requestOf(entry: Entry): DeliveryRequest {

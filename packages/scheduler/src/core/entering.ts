@@ -17,7 +17,7 @@ import {
 } from './model.ts';
 import { endPass } from './pass.ts';
 import { revive } from './reviving.ts';
-import { controlsOf, destinationOf, type State, transportOf } from './state.ts';
+import { destinationOf, pauseOf, type State, transportOf } from './state.ts';
 import { addEntry, offer } from './transport.ts';
 
 export function enter(state: State, active: ActiveMessage, nowMs: number): void {
@@ -67,9 +67,8 @@ function restoreFlight(state: State, batch: Batch, held: Map<Message, Set<number
     const open = message?.active.recipients.filter(({ index }) => asked.has(index)) ?? [];
     const [first] = open;
     if (message === undefined || first === undefined) continue;
-    const name = queueNameOf(first, transport.settings, state.settings.recipientDelimiter);
-    destination ??= destinationOf(state, transport, name, batch.nexthop);
-    const entry = makeEntry(peerOf(message, destination), open);
+    destination ??= enterDestination(state, transport, { ...first, nexthop: batch.nexthop });
+    const entry = makeEntry(peerOf(message, destination, batch.nexthop), open);
     entry.state = 'busy';
     entry.peer.job.read += 1;
     entry.peer.job.selected += 1;
@@ -126,18 +125,18 @@ function place(
   const { settings } = state;
   const lifted = message.flushing || state.transportsLifted;
   if (!lifted && settings.deferTransports.has(transport.name)) return DEFERRED_TRANSPORT;
-  const controls = controlsOf(state, transport, recipient.nexthop);
-  if (controls?.isPaused(nowMs) === true) {
-    message.park(controls);
+  const { nexthop } = recipient;
+  const pause = pauseOf(state, transport, nexthop, state.siteOf(transport.name, nexthop), nowMs);
+  if (pause !== undefined) {
+    message.park(pause);
     return undefined;
   }
-  const name = queueNameOf(recipient, transport.settings, settings.recipientDelimiter);
-  const destination = destinationOf(state, transport, name, recipient.nexthop);
+  const destination = enterDestination(state, transport, recipient);
   if (destination.trouble !== undefined) {
     if (!message.flushing) return deferral(destination.trouble);
     revive(state, destination);
   }
-  const peer = peerOf(message, destination);
+  const peer = peerOf(message, destination, nexthop);
   const limit = transport.settings.recipientLimit;
   const last = peer.waiting.at(-1);
   if (last !== undefined && (limit === 0 || last.recipients.length < limit)) {
@@ -149,6 +148,16 @@ function place(
   return undefined;
 }
 
+/** The recipient's own destination where each has one, else that of its site, else that of its nexthop. */
+function enterDestination(state: State, transport: Transport, recipient: RoutedRecipient): Destination {
+  const { settings, name: transportName } = transport;
+  const { nexthop } = recipient;
+  const site = settings.recipientLimit === 1 ? undefined : state.siteOf(transportName, nexthop);
+  if (site !== undefined) return destinationOf(state, transport, site, site);
+  const name = queueNameOf(recipient, settings, state.settings.recipientDelimiter);
+  return destinationOf(state, transport, name, nexthop);
+}
+
 function makeEntry(peer: Peer, recipients: RoutedRecipient[]): Entry {
   const { message } = peer.job;
   const entry: Entry = { message, peer, recipients, state: 'waiting', returns: 0, flight: undefined };
@@ -157,7 +166,7 @@ function makeEntry(peer: Peer, recipients: RoutedRecipient[]): Entry {
   return entry;
 }
 
-function peerOf(message: Message, destination: Destination): Peer {
+function peerOf(message: Message, destination: Destination, nexthop: string): Peer {
   const { transport } = destination;
   let job = message.jobs.find((one) => one.transport === transport);
   if (job === undefined) {
@@ -165,7 +174,9 @@ function peerOf(message: Message, destination: Destination): Peer {
     job = new Job(message, transport, transport.lastPosition);
     message.jobs.push(job);
   }
-  return job.peerFor(destination);
+  // A nexthop of the site, or the destination's own in its spelling.
+  const name = nexthop.toLowerCase();
+  return job.peerFor(destination, name === destination.nexthop.toLowerCase() ? destination.nexthop : name);
 }
 
 /** What an outcome means for the end of its message's pass. */

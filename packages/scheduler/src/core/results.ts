@@ -7,7 +7,7 @@ import { park } from './controls.ts';
 import { noteOutcome } from './entering.ts';
 import type { Flight } from './model.ts';
 import { deferEntry, die, finish, revive } from './reviving.ts';
-import { dropIfIdle, type State, setTimer } from './state.ts';
+import { dropIfIdle, pauseOf, type State, setTimer } from './state.ts';
 import { addEntry, dropEntry, offer } from './transport.ts';
 
 /** Workers that stop give work back, so it goes out again at once; what comes back time and again must not go round in circles. */
@@ -74,8 +74,9 @@ export function endBatch(state: State, batchId: string, nowMs: number): void {
     if (entry.flight !== flight) continue;
     entry.flight = undefined;
     entry.returns += 1;
-    if (destination.controls?.isPaused(nowMs) === true) {
-      park(state, entry, destination.controls, nowMs);
+    const pause = pauseOf(state, transport, entry.peer.nexthop, destination.nexthop, nowMs);
+    if (pause !== undefined) {
+      park(state, entry, pause, nowMs);
       continue;
     }
     const trouble = destination.trouble ?? (entry.returns < MAX_RETURNS ? undefined : NEVER_TRIED);
