@@ -10,6 +10,7 @@ import type { CoreSettings } from './core/settings.ts';
 import { answerAll, readControls, tellControls } from './hand-of-operator.ts';
 import type { KeptLease } from './lease.ts';
 import { drainInbox, recover } from './recovery.ts';
+import type { Sites } from './sites.ts';
 
 /** Longest wait for the inbox. */
 const BLOCK_MS = 5_000;
@@ -22,6 +23,7 @@ export interface LeaderOptions {
   readonly telemetry: Telemetry;
   readonly batchLeaseMs: number;
   readonly now: () => number;
+  readonly sites?: Sites | undefined;
   /** Called once a turn. */
   readonly progress?: () => void;
 }
@@ -33,10 +35,17 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
   const { shard } = lease;
   // A holder that leads again soon gets the same fence, so the fence alone would not make batch ids unique.
   const term = `${lease.fence}-${now().toString(36)}`;
-  const core = createCore({ settings, shard, fence: lease.fence, term });
+  const { sites } = options;
+  const core = createCore({
+    settings,
+    shard,
+    fence: lease.fence,
+    term,
+    ...(sites === undefined ? {} : { siteOf: sites.siteOf }),
+  });
 
   await readControls(port, shard, core, now);
-  let applied = await recover(port, lease, core, now);
+  let applied = await recover(port, lease, core, now, sites);
   let removed: string | undefined;
   let lookAgainMs = now() + LOOK_AGAIN_MS;
   let watchMs = now() + batchLeaseMs / 2;
@@ -51,13 +60,13 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
       applied = await endVanished(port, shard, core, applied, now);
       watchMs = nowMs + batchLeaseMs / 2;
     }
-    await pull(port, kept, core, nowMs);
+    await pull(port, kept, core, nowMs, sites);
     const turn = core.takeTurn(now());
     const through = applied === removed ? undefined : applied;
     await carryOut(port, kept, telemetry, turn, through, now());
     removed = applied;
     if (turn.wakes.length > 0) core.lookAgain();
-    await answerAll(port, lease, core, turn.questions, now);
+    await answerAll(port, lease, core, turn.questions, now, sites);
     if (signal.aborted) return;
 
     const wakeMs = Math.min(core.nextTimerMs() ?? Infinity, lookAgainMs, watchMs);
@@ -71,11 +80,21 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
 }
 
 /** One page of messages into the active queue, so that the batches of each page leave before the next comes. */
-async function pull(port: SchedulerPort, kept: KeptLease, core: SchedulerCore, nowMs: number): Promise<void> {
+async function pull(
+  port: SchedulerPort,
+  kept: KeptLease,
+  core: SchedulerCore,
+  nowMs: number,
+  sites: Sites | undefined,
+): Promise<void> {
   if (core.dueUnknown) core.setDue(await port.nextDueMs(kept.lease.shard), nowMs);
   const next = core.nextPull(nowMs);
   if (next === undefined) return;
   const messages = await port.activate(kept.lease, next.source, next.count, nowMs);
+  await sites?.learn(
+    kept.lease.shard,
+    messages.flatMap(({ recipients }) => recipients),
+  );
   core.pulled(next, messages, nowMs);
 }
 

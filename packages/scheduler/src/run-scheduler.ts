@@ -12,6 +12,7 @@ import { type LeaderOptions, lead } from './leader.ts';
 import { type KeptLease, takeLease } from './lease.ts';
 import { maintain } from './maintenance.ts';
 import { settingsFrom } from './settings.ts';
+import { makeSites } from './sites.ts';
 
 export interface SchedulerOptions {
   readonly config: Config;
@@ -29,12 +30,14 @@ const TROUBLE_PAUSE_MS = 1_000;
 /** Resolves when `signal` aborted and all leases are given back. Rejects only for a bug. */
 export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const { config, queue, telemetry } = options;
+  const now = makeClock();
   const leader: LeaderOptions = {
     port: queue,
     settings: settingsFrom(config),
     telemetry,
     batchLeaseMs: config.get('batch_lease_time'),
-    now: makeClock(),
+    now,
+    sites: makeSites(config, queue, (sentence) => telemetry.log.warn(sentence), now),
   };
   const shards = Array.from({ length: config.get('scheduler_shards') }, (_, shard) => shard);
   await Promise.all(shards.map((shard) => runShard(options, leader, shard)));
