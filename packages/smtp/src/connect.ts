@@ -58,7 +58,7 @@ const words: Readonly<Record<string, string>> = {
 };
 
 /** The C library's words for a system error. */
-const systemErrorText = (error: NodeJS.ErrnoException): string => {
+export const systemErrorText = (error: NodeJS.ErrnoException): string => {
   const known = error.code === undefined ? undefined : words[error.code];
   if (known !== undefined) return known;
   if (error.errno === undefined) return error.message;

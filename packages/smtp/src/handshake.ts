@@ -7,6 +7,7 @@
  */
 import { requiresTls, type TlsClient, type TlsPolicy, verifyPeer } from '@mailfleet/tls';
 import type { Attempt, Failure, FailureScope, Surroundings } from './attempt.ts';
+import { systemErrorText } from './connect.ts';
 import type { IoFailure } from './connection.ts';
 import { noFeatures, parseDiscard, parseEhlo, parseGreeting } from './ehlo.ts';
 import { type Reply, replyText } from './reply.ts';
@@ -191,8 +192,7 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
       ? await session.connection.startTls(prepared.options, settings.timeouts.starttls)
       : new Error(prepared.reason);
   if (typeof socket === 'string' || socket instanceof Error) {
-    const why = socket instanceof Error ? socket.message : socket === 'lost' ? 'lost connection' : socket;
-    remarkNoQueueId(context, `SSL_connect error to ${session.relay}: ${why}`);
+    remarkNoQueueId(context, `SSL_connect error to ${session.relay}: ${handshakeError(socket)}`);
     if (mayRetryPlaintext(context)) return { kind: 'retry-plaintext' };
     return {
       kind: 'failed',
@@ -210,6 +210,14 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
   }
   if (settings.tlsLogLevel >= 1) remarkNoQueueId(context, verdict.summary(session.relay));
   return verdict.accepted ? ready : siteFailure('4.7.5', 'Server certificate not verified');
+};
+
+/** Node reports a server that hangs up as a reset connection of its own making: no system call failed. */
+const handshakeError = (failure: IoFailure | NodeJS.ErrnoException): string => {
+  if (failure === 'timeout') return 'Connection timed out';
+  if (!(failure instanceof Error)) return 'lost connection';
+  if (failure.syscall !== undefined) return systemErrorText(failure);
+  return failure.code === 'ECONNRESET' ? 'lost connection' : failure.message;
 };
 
 /** A second try in clear: only for mail that has waited, so that a passing fault or an attack at first sight does not strip TLS. */
