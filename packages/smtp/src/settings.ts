@@ -92,6 +92,7 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   chunking: config.getFor(protocol, 'smtp_chunking'),
   lineLimit: config.getFor(protocol, 'smtp_line_length_limit'),
   lineLengthLimit: config.get('line_length_limit'),
+  utf8Replies: config.get('smtputf8_enable'),
   perRequestDeadline: config.getFor(protocol, 'smtp_per_request_deadline'),
   quoteEnvelope: config.getFor(protocol, 'smtp_quote_rfc821_envelope'),
   softBounce: config.get('soft_bounce'),
