@@ -255,6 +255,23 @@ describe('settings by address of the server', () => {
     await server.dialogueDone();
   });
 
+  it.each<[Record<string, string>, string[]]>([
+    [{ smtp_discard_ehlo_keywords: 'pipelining' }, []],
+    [{ lmtp_discard_lhlo_keywords: 'dsn' }, ['Q1: discarding EHLO keywords: DSN']],
+    [
+      {
+        lmtp_discard_lhlo_keywords: 'pipelining',
+        lmtp_discard_lhlo_keyword_address_maps: 'inline:{ 127.0.0.1=dsn }',
+      },
+      ['Q1: discarding EHLO keywords: DSN'],
+    ],
+  ])('LMTP has its own: %j', async (config, remarks) => {
+    const script = together.map((line) => line.replace('EHLO', 'LHLO'));
+    const { result, server } = await talk(script, { protocol: 'lmtp', config });
+    expect(result.remarks).toEqual(remarks);
+    await server.dialogueDone();
+  });
+
   it('sends nothing when the map cannot be asked', async () => {
     const { result } = await talk(together, {
       config: { smtp_discard_ehlo_keyword_address_maps: 'texthash:/nonexistent/map' },

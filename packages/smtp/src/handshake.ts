@@ -21,6 +21,8 @@ export type HandshakeEnd =
       readonly scope: FailureScope;
       readonly failure: Failure;
       readonly quit: boolean;
+      /** No other host may be asked. */
+      readonly final?: true;
     }
   /** Try this address again without TLS. */
   | { readonly kind: 'retry-plaintext' };
@@ -77,7 +79,9 @@ export const shakeHands = async (context: HandshakeContext): Promise<HandshakeEn
   }
   if (!isPositive(greetingReply)) {
     const soften = settings.skip5xxGreeting && greetingReply.code >= 500 && greetingReply.code < 600;
-    return refused(context, greetingReply, soften);
+    const end = refused(context, greetingReply, soften);
+    const final = greetingReply.code >= 400 && greetingReply.code < 500 && !settings.skip4xxGreeting;
+    return final && end.kind === 'failed' ? { ...end, final } : end;
   }
   const greeting = parseGreeting(greetingReply.text);
   const pix = greeting.pix ? await pixWorkarounds(context) : [];
