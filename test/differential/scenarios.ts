@@ -123,6 +123,21 @@ const setUp: readonly Scenario[] = [
     name: 'a reply with bytes that do not print',
     servers: [{ hooks: { mail: { raw: Buffer.from('550 5.7.1 caf\u00e9\ttab\r\n', 'utf8') } } }],
   },
+  {
+    name: 'a reply in UTF-8 and in no encoding at all',
+    servers: [
+      {
+        hooks: {
+          rcpt: { raw: Buffer.from('550 5.1.1 \xe2\x82\xac \xf0\x9f\x93\xa7 \xff \xe9\r\n', 'latin1') },
+        },
+      },
+    ],
+  },
+  {
+    name: 'a reply in UTF-8, which is not enabled',
+    servers: [{ hooks: { rcpt: { raw: '550 5.1.1 caf\u00e9\r\n' } } }],
+    config: { smtputf8_enable: 'no' },
+  },
   { name: 'a reply that ends in a bare LF', servers: [{ hooks: { mail: { raw: '550 5.7.1 bare\n' } } }] },
   {
     name: 'replies of different codes in one',

@@ -7,7 +7,7 @@
  * comes back too, for a process that can read. It rejects only when `record` does.
  */
 import type { Config } from '@mailfleet/config';
-import { parseNexthop } from '@mailfleet/routing';
+import { findSourceAddresses, parseNexthop, type SourceAddresses } from '@mailfleet/routing';
 import { createTlsClient, globalLevel, openTlsPolicies } from '@mailfleet/tls';
 import type { NextRequest } from './ahead.ts';
 import { Attempt, type Remark, type Surroundings } from './attempt.ts';
@@ -96,6 +96,8 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     around.remark({ kind: 'remark', program: protocol, warning: true, text });
   }
 
+  let source: Promise<SourceAddresses> | undefined;
+
   return {
     transport: options.transport,
     protocol,
@@ -103,6 +105,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
       if (batch.transport !== options.transport) {
         throw new Error(`batch ${batch.id} is for transport ${batch.transport}, not ${options.transport}`);
       }
+      source ??= findSourceAddresses(config);
       const loop = new HostLoop({
         around,
         tls,
@@ -111,6 +114,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         findHosts: options.findHosts,
         nexthop: batch.nexthop,
         elements: elementsOf(batch.nexthop, around),
+        source: await source,
         mayPassOn: settings.bestMx !== undefined && io.passedOn !== true,
       });
       const contents = new ContentPrefetch(batch.requests, io.content);

@@ -85,22 +85,25 @@ describe.each(kinds)('$protocol, pipelining $pipelining', ({ protocol, pipelinin
   });
 });
 
-it('every step has its time limit', async () => {
-  const limits = ['helo', 'mail', 'rcpt', 'data_init', 'data_done'];
-  // All at once: each waits for the shortest limit that main.cf can express.
+const limitOf: Readonly<Record<string, string>> = {
+  greeting: 'helo',
+  hello: 'helo',
+  mail: 'mail',
+  rcpt: 'rcpt',
+  data: 'data_init',
+  dot: 'data_done',
+};
+
+it('every step has its own time limit', async () => {
+  // All at once: each waits for the shortest limit that main.cf can express, while all other limits are as they are by default.
   const cases = kinds.flatMap((kind) =>
     Object.entries(wheres).map(([step, where]) => ({ ...kind, step, where })),
   );
   const verdicts = await Promise.all(
     cases.map(async ({ protocol, pipelining, step }) => {
-      const config = limits.map((name) => [
-        `${protocol}_${protocol === 'lmtp' && name === 'helo' ? 'lhlo' : name}_timeout`,
-        '1s',
-      ]);
-      const { result } = await talk(upTo(step, 'silence', protocol, pipelining), {
-        protocol,
-        config: Object.fromEntries(config),
-      });
+      const limit = protocol === 'lmtp' && limitOf[step] === 'helo' ? 'lhlo' : limitOf[step];
+      const config = { [`${protocol}_${limit}_timeout`]: '1s' };
+      const { result } = await talk(upTo(step, 'silence', protocol, pipelining), { protocol, config });
       return result.verdicts;
     }),
   );
@@ -248,6 +251,23 @@ describe('settings by address of the server', () => {
     ],
   ])('discards EHLO keywords by %s', async (_, config, script, remarks) => {
     const { result, server } = await talk(script, { config });
+    expect(result.remarks).toEqual(remarks);
+    await server.dialogueDone();
+  });
+
+  it.each<[Record<string, string>, string[]]>([
+    [{ smtp_discard_ehlo_keywords: 'pipelining' }, []],
+    [{ lmtp_discard_lhlo_keywords: 'dsn' }, ['Q1: discarding EHLO keywords: DSN']],
+    [
+      {
+        lmtp_discard_lhlo_keywords: 'pipelining',
+        lmtp_discard_lhlo_keyword_address_maps: 'inline:{ 127.0.0.1=dsn }',
+      },
+      ['Q1: discarding EHLO keywords: DSN'],
+    ],
+  ])('LMTP has its own: %j', async (config, remarks) => {
+    const script = together.map((line) => line.replace('EHLO', 'LHLO'));
+    const { result, server } = await talk(script, { protocol: 'lmtp', config });
     expect(result.remarks).toEqual(remarks);
     await server.dialogueDone();
   });

@@ -137,7 +137,6 @@ export const unread: readonly string[] = [
   'smtp_sasl_type',
   'smtp_send_dummy_mail_auth',
   'smtp_sender_dependent_authentication',
-  'smtp_skip_4xx_greeting',
   'smtp_tls_block_early_mail_reply',
   'smtp_tls_chain_files',
   'smtp_tls_cipherlist',
