@@ -96,6 +96,9 @@ describe('selection', () => {
   });
 });
 
+const availability = (state: State): [string, number][] =>
+  [...state.messages].map(([name, { jobs }]) => [name, jobs[0]?.available ?? NaN]);
+
 const preemption = (slotCost: number, slotLoan: number, slotDiscount: number, minimumSlots: number) => ({
   slotCost,
   slotLoan,
@@ -165,6 +168,30 @@ describe('preemption', () => {
     ).toEqual([1, -19]);
   });
 
+  test('P3: each preemption costs the slots of all entries of the smaller job', () => {
+    const state = stateWith({ preemption: preemption(5, 3, 50, 3) });
+    arrive(state, 'A', 'x'.repeat(1000), 30);
+    for (const [name, age] of [
+      ['B', 20],
+      ['C', 10],
+      ['D', 5],
+    ] as const) {
+      arrive(state, name, 'x', age);
+    }
+    const slots: (readonly [string, number | undefined, number | undefined])[] = [];
+    for (let index = 0; index < 20; index += 1) {
+      const before = new Map(availability(state)).get('A');
+      const entry = select(state);
+      if (entry === undefined || messageOf(entry) === 'A') continue;
+      slots.push([messageOf(entry), before, new Map(availability(state)).get('A')]);
+    }
+    expect(slots).toEqual([
+      ['B', 1, -4],
+      ['C', 1, -4],
+      ['D', 1, -4],
+    ]);
+  });
+
   test('P11: jobs that arrive meanwhile preempt, also one another', () => {
     const state = stateWith({ preemption: preemption(5, 3, 50, 3) });
     arrive(state, 'A', 'x'.repeat(200), 0);
@@ -175,16 +202,29 @@ describe('preemption', () => {
     ]);
     let now = NOW;
     const order: string[] = [];
+    /** Of the job that is preempted, before and after. */
+    const slots: (readonly [string, number, number])[] = [];
     for (let selection = 1; selection <= 224; selection += 1) {
       const arrival = arrivals.get(selection);
       if (arrival !== undefined) {
         now += 1000;
         arrive(state, arrival.charAt(0), 'x'.repeat(Number(arrival.slice(1))), 0, now);
       }
+      const before = new Map(availability(state));
       const entry = select(state, now);
-      if (entry !== undefined) order.push(messageOf(entry));
+      if (entry === undefined) continue;
+      for (const [name, after] of availability(state)) {
+        const had = before.get(name) ?? 0;
+        if (after < had) slots.push([name, had, after]);
+      }
+      order.push(messageOf(entry));
     }
     expect(runs(order)).toBe('A35 B4 C1 B9 D3 B7 A165');
+    expect(slots).toEqual([
+      ['A', 35, -65],
+      ['B', 4, -1],
+      ['B', 8, -7],
+    ]);
   });
 
   test('P12: slots of recipients that were counted and are not there go back to the preempted job', () => {
