@@ -108,6 +108,7 @@ export function printed(message: QueueListing): string {
     }
     lines.push(`${' '.repeat(47)}${recipient.address}`);
   }
+  if (message.unlisted !== undefined) lines.push(`${' '.repeat(47)}(and ${message.unlisted} more)`);
   return `${lines.join('\n')}\n`;
 }
 

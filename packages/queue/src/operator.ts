@@ -1,10 +1,13 @@
 /** The operator's port: listings page by page over shards and queues, and commands. A message of several shards is listed once per shard. */
+import type { Outcome } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
 import { keysOfShard, type QueueContext } from './context.ts';
 import { settlePart } from './fanout.ts';
-import { pairs, parseRecord, parseStates } from './message-record.ts';
-import type { OperatorPort, QueueListing, QueueName, TimelineEntry } from './ports.ts';
-import { flushOne, flushPage, hold, listPage, release, remove } from './scripts/operator.ts';
+import { type MessageRecord, pairs, parseRecord, parseStates } from './message-record.ts';
+import type { OperatorPort, QueueListing, QueueName, RoutedRecipient, TimelineEntry } from './ports.ts';
+import { firstOpen } from './recipients.ts';
+import type { Connection } from './redis/connection.ts';
+import { flushOne, flushPage, hold, listPage, readMessage, release, remove } from './scripts/operator.ts';
 
 const QUEUES: readonly QueueName[] = ['active', 'incoming', 'deferred', 'hold'];
 const PAGE = 500;
@@ -39,10 +42,10 @@ export function makeOperatorPort(context: QueueContext, telemetry: Telemetry | u
           [keys[queue]],
           [keys.prefix, most, place.score, place.member],
         )) as [string, string, string[]][];
-        for (const [score, , flat] of found) {
-          const listing = listingOf(queue, Number(score), pairs(flat));
-          if (listing !== undefined) messages.push(listing);
-        }
+        const listings = found.map(([score, queueId, flat]) =>
+          listingOf(context, keys.message(queueId), queue, Number(score), pairs(flat)),
+        );
+        for (const listing of await Promise.all(listings)) if (listing !== undefined) messages.push(listing);
         const [score = '', member = ''] = found.at(-1) ?? [];
         place =
           found.length < most
@@ -68,8 +71,8 @@ export function makeOperatorPort(context: QueueContext, telemetry: Telemetry | u
     async find(queueId) {
       const parts = await Promise.all(
         shards.map(async (keys) => {
-          const [fields, timeline, ...scores] = await Promise.all([
-            redis.hgetall(keys.message(queueId)),
+          const [flat, timeline, ...scores] = await Promise.all([
+            run(readMessage, [keys.message(queueId)], []) as Promise<string[]>,
             redis.lrange(keys.timeline(queueId), 0, -1),
             ...QUEUES.map((queue) => redis.zscore(keys[queue], queueId)),
           ]);
@@ -79,7 +82,7 @@ export function makeOperatorPort(context: QueueContext, telemetry: Telemetry | u
             listing:
               queue === undefined
                 ? undefined
-                : listingOf(queue, Number(scores[at]), pairs(Object.entries(fields).flat())),
+                : await listingOf(context, keys.message(queueId), queue, Number(scores[at]), pairs(flat)),
             timeline: timeline.map((entry) => JSON.parse(entry) as TimelineEntry),
           };
         }),
@@ -87,8 +90,10 @@ export function makeOperatorPort(context: QueueContext, telemetry: Telemetry | u
       const [first, ...others] = parts.flatMap(({ listing }) => (listing === undefined ? [] : [listing]));
       const timeline = parts.flatMap((part) => part.timeline).sort((a, b) => startOf(a) - startOf(b));
       if (first === undefined) return timeline.length === 0 ? undefined : { timeline };
-      const recipients = [first, ...others].flatMap((listing) => listing.recipients);
-      return { listing: { ...first, recipients }, timeline };
+      const listings = [first, ...others];
+      const recipients = listings.flatMap((listing) => listing.recipients);
+      const unlisted = listings.reduce((sum, listing) => sum + (listing.unlisted ?? 0), 0);
+      return { listing: { ...first, recipients, ...(unlisted === 0 ? {} : { unlisted }) }, timeline };
     },
 
     async flush(queueId) {
@@ -161,27 +166,53 @@ export function makeOperatorPort(context: QueueContext, telemetry: Telemetry | u
 }
 
 /** One line of a listing: the recipients that are still open. Undefined when the record is gone. */
-function listingOf(
+async function listingOf(
+  { redis }: QueueContext,
+  key: string,
   queue: QueueName,
   score: number,
   fields: ReadonlyMap<string, string>,
-): QueueListing | undefined {
+): Promise<QueueListing | undefined> {
   const text = fields.get('e');
   if (text === undefined) return undefined;
-  const { envelope, recipients } = parseRecord(text);
-  const { outcomes, final } = parseStates(fields);
+  const record = parseRecord(text);
+  const { open, unread, outcomes } = await ('recipients' in record
+    ? openOfWhole(record.recipients, fields)
+    : openOfPaged(redis, key, record));
   return {
     queue,
-    envelope,
-    recipients: recipients
-      .filter(({ index }) => !final.has(index))
-      .map(({ index, address, transport, nexthop }) => {
-        const delayReason = outcomes.get(index)?.reason;
-        return { address, transport, nexthop, ...(delayReason === undefined ? {} : { delayReason }) };
-      }),
+    envelope: record.envelope,
+    recipients: open.map(({ index, address, transport, nexthop }) => {
+      const delayReason = outcomes.get(index)?.reason;
+      return { address, transport, nexthop, ...(delayReason === undefined ? {} : { delayReason }) };
+    }),
+    ...(unread === 0 ? {} : { unlisted: unread }),
     ...(queue === 'deferred' ? { dueMs: score } : {}),
     forcedExpire: false,
   };
+}
+
+interface OpenRecipients {
+  readonly open: readonly RoutedRecipient[];
+  /** Behind those. */
+  readonly unread: number;
+  readonly outcomes: ReadonlyMap<number, Outcome>;
+}
+
+function openOfWhole(
+  recipients: readonly RoutedRecipient[],
+  fields: ReadonlyMap<string, string>,
+): OpenRecipients {
+  const { outcomes, final } = parseStates(fields);
+  return { open: recipients.filter(({ index }) => !final.has(index)), unread: 0, outcomes };
+}
+
+async function openOfPaged(redis: Connection, key: string, record: MessageRecord): Promise<OpenRecipients> {
+  const { open, unread } = await firstOpen(redis, key, record);
+  const fields = open.map(({ index }) => `o${index}`);
+  const kept = fields.length === 0 ? [] : await redis.hmget(key, ...fields);
+  const states = fields.flatMap((field, i) => (kept[i] == null ? [] : [[field, kept[i]] as const]));
+  return { open, unread, outcomes: parseStates(new Map(states)).outcomes };
 }
 
 function startOf(entry: TimelineEntry): number {

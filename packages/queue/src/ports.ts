@@ -72,7 +72,10 @@ export interface Lease {
 /** A message as the leader sees it when it enters the active queue: open recipients only. */
 export interface ActiveMessage {
   readonly envelope: Envelope;
+  /** None of a long list: the leader reads it in pages. */
   readonly recipients: readonly RoutedRecipient[];
+  /** Recipients of this shard that are not in `recipients`, open or not; readRecipients has them. */
+  readonly unread: number;
   /** Recipients of this shard in all, open or not. */
   readonly recipientCount: number;
   readonly contentShard: number;
@@ -84,6 +87,18 @@ export interface ActiveMessage {
   /** Recipients bounced in an earlier pass whose notice was not posted (recovery). */
   readonly unreported: readonly number[];
   /** The same of recipients delivered whose sender asked to hear of it. */
+  readonly unreportedSuccess: readonly number[];
+}
+
+/** Some recipients of a message, in the order of their indexes: those that are still open. */
+export interface RecipientPage {
+  readonly recipients: readonly RoutedRecipient[];
+  /** Index of the last recipient looked at, where the next page goes on. */
+  readonly after: number;
+  /** Recipients behind that one, open or not. */
+  readonly unread: number;
+  /** As in ActiveMessage, of those looked at. */
+  readonly unreported: readonly number[];
   readonly unreportedSuccess: readonly number[];
 }
 
@@ -155,6 +170,11 @@ export interface SchedulerPort {
   nextDueMs(shard: number): Promise<number | undefined>;
   /** One page of what stands in active, for recovery after a change of leader; `''` begins and ends. A message may come twice. */
   activePage(lease: Lease, cursor: string): Promise<{ cursor: string; messages: readonly ActiveMessage[] }>;
+  /**
+   * Up to `count` open recipients of a message behind the one with index `after` (-1 is the beginning). May hold fewer, or none, while
+   * there are more: then the next call goes on. A message that is gone has none.
+   */
+  readRecipients(shard: number, queueId: string, after: number, count: number): Promise<RecipientPage>;
   /** Entries after `after` ('0' for all unapplied), waiting up to `blockMs` for the first. */
   readInbox(shard: number, after: string, blockMs: number): Promise<readonly InboxEntry[]>;
   /**
@@ -247,6 +267,8 @@ export interface QueueListing {
     readonly nexthop: string;
     readonly delayReason?: string;
   }[];
+  /** Of a long list of recipients a page is listed; this many, open or not, stand behind it. */
+  readonly unlisted?: number;
   readonly dueMs?: number;
   readonly forcedExpire: boolean;
 }

@@ -3,14 +3,17 @@ import { hostname } from 'node:os';
 import { keysOfShard, type QueueContext } from './context.ts';
 import { repeatCopies, settlePart, settleParts } from './fanout.ts';
 import { makeInboxReader, nextInboxId } from './inbox.ts';
-import { parseView } from './message-record.ts';
+import { parseRecord, parseView } from './message-record.ts';
 import {
   type ActiveMessage,
   type Conclusion,
   type Lease,
   LeaseLostError,
+  type RecipientPage,
+  type RoutedRecipient,
   type SchedulerPort,
 } from './ports.ts';
+import { look, type RecipientState } from './recipients.ts';
 import { recordOutcomes } from './record-outcomes.ts';
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './scripts/leader.ts';
 import type { Argument } from './scripts/script.ts';
@@ -71,6 +74,17 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
         cursor: nextMember === '' ? '' : `${nextScore} ${nextMember}`,
         messages: views.map(parseView),
       };
+    },
+
+    async readRecipients(shard, queueId, after, count) {
+      const key = keysOfShard(context, shard).message(queueId);
+      const text = await redis.hget(key, 'e');
+      const record = text === null ? undefined : parseRecord(text);
+      if (record === undefined) {
+        return { recipients: [], after, unread: 0, unreported: [], unreportedSuccess: [] };
+      }
+      const { seen, unread } = await look(redis, key, record, after, count);
+      return pageOf(seen, unread, after, count);
     },
 
     readInbox: makeInboxReader(context),
@@ -149,6 +163,33 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
     if (file !== '') await context.files.remove(file);
     if (home !== '') await settlePart(context, shard, Number(home), queueId);
   }
+}
+
+/** As many of what was seen as hold `count` open recipients. */
+function pageOf(
+  seen: readonly RecipientState[],
+  unread: number,
+  after: number,
+  count: number,
+): RecipientPage {
+  const recipients: RoutedRecipient[] = [];
+  const unreported: number[] = [];
+  const unreportedSuccess: number[] = [];
+  let looked = 0;
+  for (const { recipient, state } of seen) {
+    if (recipients.length === count) break;
+    looked += 1;
+    if (state === undefined) recipients.push(recipient);
+    else if (state === 'b') unreported.push(recipient.index);
+    else if (state === 's') unreportedSuccess.push(recipient.index);
+  }
+  return {
+    recipients,
+    after: seen[looked - 1]?.recipient.index ?? after,
+    unread: unread + seen.length - looked,
+    unreported,
+    unreportedSuccess,
+  };
 }
 
 function argumentsOf(conclusion: Exclude<Conclusion, { kind: 'notice' }>): Argument[] {

@@ -7,6 +7,7 @@ import type { Telemetry } from '@mailfleet/telemetry';
 import { carryOut } from './carry-out.ts';
 import { createCore, type SchedulerCore } from './core/scheduler.ts';
 import type { CoreSettings } from './core/settings.ts';
+import type { RecipientRead } from './core/turn.ts';
 import type { KeptLease } from './lease.ts';
 import { drainInbox, recover } from './recovery.ts';
 
@@ -50,10 +51,11 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
     const turn = core.takeTurn(now());
     await carryOut(port, kept, telemetry, turn, applied === removed ? undefined : applied);
     removed = applied;
+    await Promise.all(turn.reads.map((read) => readOn(port, shard, core, read, now)));
     if (signal.aborted) return;
 
     const wakeMs = Math.min(core.nextTimerMs() ?? Infinity, lookAgainMs, watchMs);
-    const idle = core.nextPull(now()) === undefined && !core.dueUnknown;
+    const idle = core.nextPull(now()) === undefined && !core.dueUnknown && turn.reads.length === 0;
     const blockMs = idle ? Math.min(Math.max(wakeMs - now(), 0), BLOCK_MS) : 0;
     const entries = await untilAborted(port.readInbox(shard, applied ?? '0', blockMs), signal);
     for (const entry of entries) core.apply(entry, now());
@@ -68,6 +70,18 @@ async function pull(port: SchedulerPort, kept: KeptLease, core: SchedulerCore, n
   if (next === undefined) return;
   const messages = await port.activate(kept.lease, next.source, next.count, nowMs);
   core.pulled(next, messages, nowMs);
+}
+
+/** More recipients of a message of many. */
+async function readOn(
+  port: SchedulerPort,
+  shard: number,
+  core: SchedulerCore,
+  { queueId, after, count }: RecipientRead,
+  now: () => number,
+): Promise<void> {
+  const page = await port.readRecipients(shard, queueId, after, count);
+  core.recipientsRead(queueId, page, now());
 }
 
 /** Batches that the queue no longer holds though no end was reported: their last words may still be in the inbox. */

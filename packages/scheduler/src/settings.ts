@@ -14,6 +14,7 @@ export function settingsFrom(config: Config): CoreSettings {
     delayWarningMs: config.get('delay_warning_time'),
     activeLimit,
     recipientLimit: Math.max(config.get('qmgr_message_recipient_limit'), activeLimit),
+    recipientMinimum: config.get('qmgr_message_recipient_minimum'),
     batchLimit: config.get('destination_batch_limit'),
     batchByteLimit: config.get('destination_batch_byte_limit'),
     deferTransports: new Set(config.get('defer_transports')),
@@ -44,6 +45,12 @@ function transportSettings(config: Config, name: string): TransportSettings {
       slotLoan: config.getTransport(name, 'delivery_slot_loan'),
       slotDiscount: config.getTransport(name, 'delivery_slot_discount'),
       minimumSlots: config.getTransport(name, 'minimum_delivery_slots'),
+    },
+    slots: {
+      limit: config.getTransport(name, 'recipient_limit'),
+      extra: config.getTransport(name, 'extra_recipient_limit'),
+      refillLimit: config.getTransport(name, 'recipient_refill_limit'),
+      refillDelayMs: config.getTransport(name, 'recipient_refill_delay'),
     },
     processLimit: config.get('default_process_limit'),
   };

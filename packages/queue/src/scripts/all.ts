@@ -2,7 +2,7 @@
 import { endBatch, markInDoubt, noticePosted, record } from './delivery.ts';
 import { accept, claimKey, copyPart, partRetired, partsCopied } from './intake.ts';
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './leader.ts';
-import { flushOne, flushPage, hold, listPage, release, remove } from './operator.ts';
+import { flushOne, flushPage, hold, listPage, readMessage, release, remove } from './operator.ts';
 import type { Script } from './script.ts';
 
 export const allScripts: readonly Script[] = [
@@ -22,6 +22,7 @@ export const allScripts: readonly Script[] = [
   noticePosted,
   partRetired,
   partsCopied,
+  readMessage,
   record,
   release,
   releaseLease,

@@ -1,5 +1,5 @@
 /** Scripts of the operator's commands. Each works on one shard; a message may have parts on several. */
-import { enqueueing, noting, paging, retiring } from './fragments.ts';
+import { enqueueing, noting, paging, readingFields, retiring } from './fragments.ts';
 import type { Script } from './script.ts';
 
 export const listPage: Script = {
@@ -9,15 +9,30 @@ export const listPage: Script = {
 -- Reads a page of a queue for a listing.
 -- KEYS 1 the queue's index
 -- ARGV 1 prefix, 2 most messages, 3 and 4 score and id that the page before ended with, or ''
--- Returns { score, id, record's fields and values } of each message; a gone one has no fields.
+-- Returns { score, id, record's fields and values } of each message; a gone one has no fields, one with a long list of
+-- recipients its record only.
 -- Invariant: changes nothing.
-${paging}
+${paging}${readingFields}
 local found = page(KEYS[1], ARGV[3], ARGV[4], ARGV[2])
 local messages = {}
 for i = 1, #found, 2 do
-  messages[#messages + 1] = { found[i + 1], found[i], redis.call('HGETALL', ARGV[1] .. 'm:' .. found[i]) }
+  messages[#messages + 1] = { found[i + 1], found[i], fields_of(ARGV[1] .. 'm:' .. found[i]) }
 end
 return messages
+`,
+};
+
+export const readMessage: Script = {
+  name: 'read-message',
+  keys: 1,
+  lua: `
+-- Reads a message for a listing.
+-- KEYS 1 message
+-- ARGV none
+-- Returns the record's fields and values, of one with a long list of recipients its record only; nothing when it is gone.
+-- Invariant: changes nothing.
+${readingFields}
+return fields_of(KEYS[1])
 `,
 };
 

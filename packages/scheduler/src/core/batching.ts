@@ -11,7 +11,7 @@ import { nextPeer, offer, takeEntry } from './transport.ts';
 export function cutBatches(state: State, nowMs: number): void {
   for (const transport of state.transports.values()) {
     while (transport.freeSlots(nowMs) > 0) {
-      const peer = nextPeer(transport, nowMs);
+      const peer = nextPeer(state, transport, nowMs);
       if (peer === undefined) break;
       cut(state, transport, peer, nowMs);
     }
@@ -20,7 +20,7 @@ export function cutBatches(state: State, nowMs: number): void {
 
 function cut(state: State, transport: Transport, lead: Peer, nowMs: number): void {
   const { destination } = lead;
-  const entries = fill(state, lead);
+  const entries = fill(state, lead, nowMs);
   destination.busy += 1;
   transport.busy += 1;
   state.batches += 1;
@@ -55,7 +55,7 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
 }
 
 /** The lead's entry, and those behind it in scheduler order. */
-function fill(state: State, lead: Peer): Entry[] {
+function fill(state: State, lead: Peer, nowMs: number): Entry[] {
   const { destination } = lead;
   const { batchLimit, batchByteLimit } = state.settings;
   const { destinationRateDelayMs, transportRateDelayMs } = destination.transport.settings;
@@ -65,7 +65,7 @@ function fill(state: State, lead: Peer): Entry[] {
   const entries: Entry[] = [];
   let bytes = 0;
   for (let peer: Peer | undefined = lead; peer !== undefined; peer = destination.peers.peek()) {
-    const entry = takeEntry(peer);
+    const entry = takeEntry(state, peer, nowMs);
     entries.push(entry);
     bytes += entry.message.active.envelope.sizeBytes;
     if (entries.length >= share || bytes > batchByteLimit) break;

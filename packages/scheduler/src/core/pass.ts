@@ -1,18 +1,21 @@
 /**
- * The end of a message's pass, when every recipient in it was tried: notices are asked for one after the other (the bounce
+ * The end of a message's pass, when every recipient was read and tried: notices are asked for one after the other (the bounce
  * daemon answers each through the inbox), then the message is deferred or retired. Expiry and delay are looked at here and
  * nowhere else, so a message is never returned without an attempt.
  */
 import type { InboxEntry, NoticeRequest } from '@mailfleet/queue';
 import type { Message } from './model.ts';
 import { isExpired, isWarningDue, nextAttemptMs } from './retry.ts';
+import { readOn } from './slots.ts';
 import type { State } from './state.ts';
 
 export function endPass(state: State, message: Message, nowMs: number): void {
   const { envelope } = message.active;
   const { queueId } = envelope;
   const { turn, settings } = state;
-  if (message.bounced) {
+  if (message.unread > 0 || message.reading > 0) {
+    readOn(state, message);
+  } else if (message.bounced) {
     message.bounced = false;
     ask(state, message, 'failure');
   } else if (message.succeeded) {

@@ -5,6 +5,7 @@
 import type { InboxEntry } from '@mailfleet/queue';
 import { noteOutcome } from './entering.ts';
 import type { Flight } from './model.ts';
+import { endPass } from './pass.ts';
 import { deferEntry, die, finish, revive } from './reviving.ts';
 import { dropIfIdle, type State, setTimer } from './state.ts';
 import { addEntry, dropEntry, offer } from './transport.ts';
@@ -49,6 +50,7 @@ function applyOutcomes(state: State, result: Result, flight: Flight | undefined,
     news = true;
     noteOutcome(message, outcome.kind, recipient);
     entry.recipients = entry.recipients.filter((one) => one !== recipient);
+    message.forget(outcome.recipient);
     if (entry.recipients.length > 0) continue;
     if (entry.state === 'waiting') {
       dropEntry(entry);
@@ -75,6 +77,10 @@ export function endBatch(state: State, batchId: string, nowMs: number): void {
     const trouble = destination.trouble ?? (entry.returns < MAX_RETURNS ? undefined : NEVER_TRIED);
     if (trouble === undefined) addEntry(entry, true);
     else deferEntry(state, entry, trouble, nowMs);
+  }
+  for (const message of flight.unread ?? []) {
+    message.formerFlights -= 1;
+    if (message.formerFlights === 0) endPass(state, message, nowMs);
   }
   const { transportRateDelayMs, destinationRateDelayMs } = transport.settings;
   if (transportRateDelayMs > 0) setTimer(state, transport, nowMs + transportRateDelayMs);

@@ -7,6 +7,7 @@ import type { HopStatus } from '@mailfleet/smtp';
 import { deferral, outcomesOf } from './local.ts';
 import { Destination, type Entry } from './model.ts';
 import { endPass } from './pass.ts';
+import { refill, releaseEntry } from './slots.ts';
 import { dropIfIdle, type State, setTimer } from './state.ts';
 import { dropEntry, offer } from './transport.ts';
 
@@ -41,8 +42,11 @@ export function finish(state: State, entry: Entry, nowMs: number): void {
   const { message } = entry;
   entry.state = 'done';
   entry.flight = undefined;
+  for (const { index } of entry.recipients) message.forget(index);
   message.open -= 1;
+  releaseEntry(state, entry);
   if (message.open === 0) endPass(state, message, nowMs);
+  else refill(state, message, entry.peer.job.transport, false, nowMs);
 }
 
 export function revive(state: State, destination: Destination): void {

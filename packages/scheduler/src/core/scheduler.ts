@@ -3,14 +3,14 @@
  * `takeTurn` hands out what is to be done: batches, outcomes decided here, conclusions, events. It does no I/O and reads
  * no clock; times in milliseconds must not run backwards.
  *
- * Every message put in is concluded exactly once (retire or defer) if every batch handed out ends and every notice
- * asked for is reported.
+ * Every message put in is concluded exactly once (retire or defer) if every batch handed out ends, every notice
+ * asked for is reported and every read is answered.
  */
-import type { ActiveMessage, InboxEntry } from '@mailfleet/queue';
+import type { ActiveMessage, InboxEntry, RecipientPage } from '@mailfleet/queue';
 import type { Batch } from '@mailfleet/smtp';
 import { Admission, type Pull } from './admission.ts';
 import { cutBatches } from './batching.ts';
-import { enter, restore } from './entering.ts';
+import { enter, recipientsRead, restore } from './entering.ts';
 import { noticePosted } from './pass.ts';
 import { applyResult, endBatch } from './results.ts';
 import { reviveAll, runTimers } from './reviving.ts';
@@ -21,6 +21,8 @@ export interface SchedulerCore {
   /** Rebuilds what a former leader left; once, before anything else. */
   restore(messages: readonly ActiveMessage[], batches: readonly Batch[], nowMs: number): void;
   apply(entry: InboxEntry, nowMs: number): void;
+  /** The recipients that a turn asked for. */
+  recipientsRead(queueId: string, page: RecipientPage, nowMs: number): void;
   /** Which messages to pull into the active queue now; `pulled` must follow before the next question. */
   nextPull(nowMs: number): Pull | undefined;
   pulled(pull: Pull, messages: readonly ActiveMessage[], nowMs: number): void;
@@ -69,6 +71,7 @@ export function createCore(options: CoreOptions): SchedulerCore {
   return {
     restore: (messages, batches, nowMs) => restore(state, messages, batches, nowMs),
     apply,
+    recipientsRead: (queueId, page, nowMs) => recipientsRead(state, queueId, page, nowMs),
     nextPull: (nowMs) => admission.next(room(), nowMs),
     pulled: (pull, messages, nowMs) => {
       for (const message of messages) enter(state, message, nowMs);

@@ -15,6 +15,8 @@ export interface State {
   readonly flights: Map<string, Flight>;
   /** Destinations that are dead or suspended, transports that pause. */
   readonly timers: Heap<Destination | Transport>;
+  /** Recipients in memory or on their way there. */
+  recipients: number;
   /** Destinations in memory, over all transports. */
   destinations: number;
   batches: number;
@@ -43,6 +45,7 @@ export function makeState({ settings, shard, fence, term }: CoreOptions): State 
     transports: new Map(),
     flights: new Map(),
     timers: new Heap((a, b) => a.timerMs < b.timerMs),
+    recipients: 0,
     destinations: 0,
     batches: 0,
     flushing: new Set(),

@@ -3,6 +3,14 @@ import type { Conclusion } from '@mailfleet/queue';
 import type { Batch, RequestResult } from '@mailfleet/smtp';
 import type { MailEvent } from '@mailfleet/telemetry';
 
+/** The next recipients of a message, behind the one with index `after`; -1 is the beginning. */
+export interface RecipientRead {
+  readonly queueId: string;
+  readonly after: number;
+  /** Most open recipients of the answer. */
+  readonly count: number;
+}
+
 /**
  * Order matters: outcomes of `locals` must be durable before `conclusions` take their messages out of active; `events`
  * may be told at once, `concluded` when the conclusions are durable.
@@ -12,10 +20,12 @@ export interface Turn {
   /** Outcomes that the scheduler decided itself. */
   readonly locals: RequestResult[];
   readonly conclusions: Conclusion[];
+  /** Recipients to read; the answer goes to `recipientsRead`. */
+  readonly reads: RecipientRead[];
   readonly events: MailEvent[];
   readonly concluded: MailEvent[];
 }
 
 export function makeTurn(): Turn {
-  return { batches: [], locals: [], conclusions: [], events: [], concluded: [] };
+  return { batches: [], locals: [], conclusions: [], reads: [], events: [], concluded: [] };
 }
