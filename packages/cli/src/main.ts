@@ -29,6 +29,8 @@ const commands: Readonly<Record<string, Load>> = {
   dashboard: daemon('dashboard'),
   config: async () => (await import('./config.ts')).configCommand(),
   sendmail: async () => (await import('./sendmail.ts')).sendmailCommand(),
+  destination: async () => (await import('./destination.ts')).destinationCommand(),
+  explain: async () => (await import('./explain.ts')).explainCommand(),
   queue: async () => (await import('./queue.ts')).queueCommand(),
   log: async () => (await import('./log.ts')).logCommand(),
 };

@@ -50,6 +50,13 @@ export function convert(
   }
 }
 
+/** A time as in main.cf, in ms; without a letter in seconds. Throws a sentence. */
+export function parseTime(text: string): number {
+  const time = convert({ type: 'time', unit: 's' }, text);
+  if (!time.ok) throw new Error(time.message);
+  return Number(time.value);
+}
+
 function failure(message: string): Conversion {
   return { ok: false, message };
 }

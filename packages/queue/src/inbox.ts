@@ -1,6 +1,7 @@
 /** The leader's inbox: reading it, and the words of its entries. A blocking read has a connection of its own. */
 import type { HopStatus, OutcomeKind } from '@mailfleet/smtp';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { parseChange, parseSubject } from './destination-words.ts';
 import { pairs } from './message-record.ts';
 import type { InboxEntry, NoticeRequest } from './ports.ts';
 import type { Connection } from './redis/connection.ts';
@@ -76,6 +77,10 @@ function parseEntry(id: string, fields: ReadonlyMap<string, string>): InboxEntry
         pass: Number(field('p')),
         term: field('t'),
       };
+    case 'control':
+      return { id, kind: 'control', change: parseChange(field('m'), field('v'), field('u')) };
+    case 'ask':
+      return { id, kind: 'ask', question: field('i'), subject: parseSubject(queueId, field('d')) };
     case 'command':
       return {
         id,

@@ -5,6 +5,8 @@ import { makeBouncePort } from './bounce.ts';
 import type { Bull } from './bull/bull.ts';
 import { makeContentFiles } from './content-files.ts';
 import type { QueueContext } from './context.ts';
+import { withDestinations } from './destination-port.ts';
+import type { DestinationPort } from './destination-ports.ts';
 import { makeIntakePort } from './intake.ts';
 import { keysOf } from './keys.ts';
 import { makeOperatorPort } from './operator.ts';
@@ -23,6 +25,7 @@ export type Queue = IntakePort &
   WorkerPort &
   BouncePort &
   OperatorPort &
+  DestinationPort &
   BoardPort & {
     /** Ends all connections. Let `work` and `workNotices` come home first. */
     close(): Promise<void>;
@@ -77,7 +80,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
     ...makeSchedulerPort(context),
     ...makeWorkerPort(context),
     ...makeBouncePort(context),
-    ...makeOperatorPort(context, telemetry),
+    ...withDestinations(context, makeOperatorPort(context, telemetry)),
     async boardQueues() {
       const { batches, notices } = await bull();
       return shards.flatMap((_, shard) => [batches.queue(shard), notices.queue(shard)]);

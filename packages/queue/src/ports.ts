@@ -15,6 +15,7 @@ import type {
   TimelineStep,
 } from '@mailfleet/smtp';
 import type { Queue as BullQueue } from 'bullmq';
+import type { ControlChange, DestinationControl, LeaderAnswer, Subject } from './destination-ports.ts';
 
 /** A recipient with its route. */
 export interface RoutedRecipient extends Recipient {
@@ -117,6 +118,10 @@ export type InboxEntry = { readonly id: string } & (
   | { readonly kind: 'batch-end'; readonly batchId: string; readonly returned: readonly string[] }
   /** A request to the bounce daemon is fulfilled; the rest says which. */
   | ({ readonly kind: 'notified' } & Pick<NoticeRequest, 'queueId' | 'pass' | 'notice' | 'term'>)
+  /** An operator set or lifted something on a destination. */
+  | { readonly kind: 'control'; readonly change: ControlChange }
+  /** Someone waits for the leader's answer under this name. */
+  | { readonly kind: 'ask'; readonly question: string; readonly subject: Subject }
   | { readonly kind: 'command'; readonly command: 'flush' | 'release' | 'reload'; readonly queueId?: string }
 );
 
@@ -159,6 +164,17 @@ export interface SchedulerPort {
   /** False: the lease is lost, stop leading. */
   renewLease(lease: Lease, holder: string, ttlMs: number): Promise<boolean>;
   releaseLease(lease: Lease, holder: string): Promise<void>;
+  /** Who leads a shard, and for how long unless it renews. */
+  leaseState(shard: number): Promise<{ readonly holder: string; readonly leftMs: number } | undefined>;
+  /** One page of what operators have set on destinations of a shard; `''` begins and ends. */
+  controlsPage(
+    shard: number,
+    cursor: string,
+  ): Promise<{ readonly cursor: string; readonly controls: readonly DestinationControl[] }>;
+  /** Makes the deferred messages due that would be at exactly `dueMs`; repeatable. */
+  wake(lease: Lease, dueMs: number, nowMs: number): Promise<void>;
+  /** Answers an `ask` of the inbox. */
+  answer(lease: Lease, question: string, answer: LeaderAnswer): Promise<void>;
   /** Moves up to `count` due messages to active and returns them, oldest due first. */
   activate(
     lease: Lease,

@@ -1,6 +1,7 @@
 /** The scheduler's port. Every call with a lease is refused with LeaseLostError once another scheduler leads the shard. */
 import { hostname } from 'node:os';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { pageOfControls, readLease } from './destinations.ts';
 import { repeatCopies, settlePart, settleParts } from './fanout.ts';
 import { makeInboxReader, nextInboxId } from './inbox.ts';
 import { parseRecord, parseView } from './message-record.ts';
@@ -15,6 +16,7 @@ import {
 } from './ports.ts';
 import { look, type RecipientState } from './recipients.ts';
 import { recordOutcomes } from './record-outcomes.ts';
+import { answer, wake } from './scripts/destinations.ts';
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './scripts/leader.ts';
 import type { Argument } from './scripts/script.ts';
 import { sweepFiles } from './sweep.ts';
@@ -36,6 +38,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       const keys = keysOfShard(context, shard);
       return (await run(renewLease, [keys.lease, keys.fence], [holder, ttlMs, fence])) === 1;
     },
+    leaseState: (shard) => readLease(context, shard),
     async releaseLease({ shard }, holder) {
       await run(releaseLease, [keysOfShard(context, shard).lease], [holder]);
     },
@@ -85,6 +88,21 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       }
       const { seen, unread } = await look(redis, key, record, after, count);
       return pageOf(seen, unread, after, count);
+    },
+
+    controlsPage: (shard, cursor) => pageOfControls(context, shard, cursor, CHUNK),
+    async wake(lease, dueMs, nowMs) {
+      const keys = keysOfShard(context, lease.shard);
+      if (dueMs <= nowMs) return;
+      const args = [lease.fence, dueMs, nowMs, CHUNK];
+      while ((await fenced(lease, run(wake, [keys.deferred, keys.fence], args))) === CHUNK);
+    },
+    async answer(lease, question, said) {
+      const keys = keysOfShard(context, lease.shard);
+      await fenced(
+        lease,
+        run(answer, [keys.answer(question), keys.fence], [lease.fence, JSON.stringify(said)]),
+      );
     },
 
     readInbox: makeInboxReader(context),

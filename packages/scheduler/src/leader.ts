@@ -8,6 +8,7 @@ import { carryOut } from './carry-out.ts';
 import { createCore, type SchedulerCore } from './core/scheduler.ts';
 import type { CoreSettings } from './core/settings.ts';
 import type { RecipientRead } from './core/turn.ts';
+import { answerAll, readControls, tellControls } from './hand-of-operator.ts';
 import type { KeptLease } from './lease.ts';
 import { drainInbox, recover } from './recovery.ts';
 
@@ -33,6 +34,7 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
   const term = `${lease.fence}-${now().toString(36)}`;
   const core = createCore({ settings, shard, fence: lease.fence, term });
 
+  await readControls(port, shard, core, now);
   let applied = await recover(port, lease, core, now);
   let removed: string | undefined;
   let lookAgainMs = now() + LOOK_AGAIN_MS;
@@ -49,9 +51,12 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
     }
     await pull(port, kept, core, nowMs);
     const turn = core.takeTurn(now());
-    await carryOut(port, kept, telemetry, turn, applied === removed ? undefined : applied);
+    const through = applied === removed ? undefined : applied;
+    await carryOut(port, kept, telemetry, turn, through, now());
     removed = applied;
     await Promise.all(turn.reads.map((read) => readOn(port, shard, core, read, now)));
+    if (turn.wakes.length > 0) core.lookAgain();
+    await answerAll(port, lease, core, turn.questions, now);
     if (signal.aborted) return;
 
     const wakeMs = Math.min(core.nextTimerMs() ?? Infinity, lookAgainMs, watchMs);
@@ -59,6 +64,7 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
     const blockMs = idle ? Math.min(Math.max(wakeMs - now(), 0), BLOCK_MS) : 0;
     const entries = await untilAborted(port.readInbox(shard, applied ?? '0', blockMs), signal);
     for (const entry of entries) core.apply(entry, now());
+    tellControls(telemetry, entries);
     applied = entries.at(-1)?.id ?? applied;
   }
 }

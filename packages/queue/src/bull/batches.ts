@@ -43,6 +43,11 @@ export interface Batches {
   add(batches: readonly Batch[]): Promise<void>;
   outstanding(shard: number): Promise<readonly Batch[]>;
   vanished(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
+  /** Which worker has a batch, if any took it yet, and since when it has it or it waits; undefined when it ended. */
+  holder(
+    shard: number,
+    batchId: string,
+  ): Promise<{ readonly worker?: string; readonly sinceMs: number } | undefined>;
   /** Hands batches to `handle` until `signal` aborts and all handlers ended. `handle` must not throw. */
   work(
     options: { readonly sessions: number; readonly name: string; readonly signal: AbortSignal },
@@ -116,6 +121,12 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
         );
       }
       return gone;
+    },
+    async holder(shard, batchId) {
+      const job = await queue(shard).getJob(batchId);
+      if (job === undefined || job.finishedOn !== undefined) return undefined;
+      if (job.processedOn === undefined) return { sinceMs: job.timestamp };
+      return { worker: job.processedBy ?? 'a worker', sinceMs: job.processedOn };
     },
     async work({ sessions, name, signal }, handle) {
       if (signal.aborted) return;

@@ -1,5 +1,7 @@
 /** Every script of the queue, for registration on a connection. */
+
 import { endBatch, markInDoubt, noticePosted, record } from './delivery.ts';
+import { answer, ask, controlsPage, liftControl, setControl, wake } from './destinations.ts';
 import { accept, claimKey, copyPart, partRetired, partsCopied } from './intake.ts';
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './leader.ts';
 import { flushOne, flushPage, hold, listPage, readMessage, release, remove } from './operator.ts';
@@ -10,13 +12,17 @@ export const allScripts: readonly Script[] = [
   acquireLease,
   activate,
   activePage,
+  answer,
+  ask,
   claimKey,
   conclude,
+  controlsPage,
   copyPart,
   endBatch,
   flushOne,
   flushPage,
   hold,
+  liftControl,
   listPage,
   markInDoubt,
   noticePosted,
@@ -28,4 +34,6 @@ export const allScripts: readonly Script[] = [
   releaseLease,
   remove,
   renewLease,
+  setControl,
+  wake,
 ];

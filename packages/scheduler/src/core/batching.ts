@@ -58,9 +58,9 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
 function fill(state: State, lead: Peer, nowMs: number): Entry[] {
   const { destination } = lead;
   const { batchLimit, batchByteLimit } = state.settings;
-  const { destinationRateDelayMs, transportRateDelayMs } = destination.transport.settings;
+  const { transportRateDelayMs } = destination.transport.settings;
   // A rate delay follows every delivery, so a batch may hold one.
-  const limit = destinationRateDelayMs > 0 || transportRateDelayMs > 0 ? 1 : batchLimit;
+  const limit = destination.rateDelayMs > 0 || transportRateDelayMs > 0 ? 1 : batchLimit;
   const share = Math.min(limit, Math.ceil(destination.waiting / destination.freeSlots));
   const entries: Entry[] = [];
   let bytes = 0;

@@ -18,7 +18,7 @@ import {
 import { endPass } from './pass.ts';
 import { revive } from './reviving.ts';
 import { countRecipient, firstReadSize, readOn, readToEnd } from './slots.ts';
-import { destinationOf, type State, transportOf } from './state.ts';
+import { controlsOf, destinationOf, type State, transportOf } from './state.ts';
 import { addEntry, offer, retireIfDone } from './transport.ts';
 
 export function enter(state: State, active: ActiveMessage, nowMs: number): void {
@@ -162,7 +162,7 @@ function assign(state: State, message: Message, recipients: readonly RoutedRecip
     const transport = transportOf(state, recipient.transport);
     const local =
       localOutcome(transport.settings.agent, transport.name, recipient.nexthop) ??
-      place(state, message, transport, recipient);
+      place(state, message, transport, recipient, nowMs);
     if (local === undefined) continue;
     noteOutcome(message, local.kind, recipient);
     const told = outcomesOf(message, [recipient], local, nowMs);
@@ -178,16 +178,22 @@ function assign(state: State, message: Message, recipients: readonly RoutedRecip
 
 const DEFERRED_TRANSPORT = deferral({ status: '4.3.2', reason: 'deferred transport' });
 
-/** Adds the recipient to an entry, or says why not. */
+/** Adds the recipient to an entry, or says why not; one whose destination is paused is left alone. */
 function place(
   state: State,
   message: Message,
   transport: Transport,
   recipient: RoutedRecipient,
+  nowMs: number,
 ): LocalOutcome | undefined {
   const { settings } = state;
   const lifted = message.flushing || state.transportsLifted;
   if (!lifted && settings.deferTransports.has(transport.name)) return DEFERRED_TRANSPORT;
+  const controls = controlsOf(state, transport, recipient.nexthop);
+  if (controls?.isPaused(nowMs) === true) {
+    message.park(controls);
+    return undefined;
+  }
   const name = queueNameOf(recipient, transport.settings, settings.recipientDelimiter);
   const destination = destinationOf(state, transport, name, recipient.nexthop);
   if (destination.trouble !== undefined) {

@@ -11,6 +11,7 @@
 import type { ActiveMessage, NoticeRequest, RoutedRecipient } from '@mailfleet/queue';
 import type { HopStatus } from '@mailfleet/smtp';
 import { Chain, type Linked } from './chain.ts';
+import type { Controls } from './controlled.ts';
 import { Heap, type HeapItem } from './heap.ts';
 import type { TransportSettings } from './settings.ts';
 import { ConcurrencyWindow } from './window.ts';
@@ -47,6 +48,8 @@ export class Message {
   readonly flushing: boolean;
   /** A message with one entry needs no index. */
   #only: Entry | undefined;
+  /** What paused the destinations of recipients that this pass left alone. */
+  parkedFor: Set<Controls> | undefined;
   #entryOf: Map<number, Entry> | undefined;
 
   /** @param slots recipients that it may hold whatever others do */
@@ -58,6 +61,11 @@ export class Message {
     this.bounced = active.unreported.length > 0;
     this.succeeded = active.unreportedSuccess.length > 0;
     this.warned = active.warned;
+  }
+
+  park(controls: Controls): void {
+    this.parkedFor ??= new Set();
+    this.parkedFor.add(controls);
   }
 
   /** The entry that holds a recipient. */
@@ -210,17 +218,41 @@ export class Destination implements HeapItem {
   busy = 0;
   /** Why it is dead. */
   trouble: HopStatus | undefined;
+  /** What the last delivery request ended with. */
+  lastReply: { readonly reason: string; readonly atMs: number } | undefined;
   /** It pauses between deliveries (destination rate delay). */
   suspended = false;
   /** When it is revived or resumed. */
   timerMs = 0;
   heapIndex = -1;
+  #controls: Controls | undefined;
 
-  constructor(transport: Transport, name: string, nexthop: string) {
+  constructor(transport: Transport, name: string, nexthop: string, controls: Controls | undefined) {
     this.transport = transport;
     this.name = name;
     this.nexthop = nexthop;
-    this.window = new ConcurrencyWindow(transport.windowSettings);
+    this.window = new ConcurrencyWindow(transport.settings.window);
+    this.control(controls);
+  }
+
+  /** What an operator has set on it now. */
+  get controls(): Controls | undefined {
+    return this.#controls;
+  }
+
+  control(controls: Controls | undefined): void {
+    this.#controls = controls;
+    // A rate delay leaves room for one delivery at a time.
+    this.window.limitTo(
+      this.rateDelayMs > 0
+        ? 1
+        : (controls?.get('concurrency-limit')?.value ?? this.transport.settings.window.limit),
+    );
+  }
+
+  /** Pause after each delivery. */
+  get rateDelayMs(): number {
+    return this.#controls?.get('rate-delay')?.value ?? this.transport.settings.destinationRateDelayMs;
   }
 
   get freeSlots(): number {
@@ -252,12 +284,6 @@ export class Transport implements HeapItem {
     this.name = name;
     this.settings = settings;
     this.unusedSlots = settings.slots.limit;
-  }
-
-  /** A rate delay leaves room for one delivery at a time. */
-  get windowSettings(): TransportSettings['window'] {
-    const { window, destinationRateDelayMs } = this.settings;
-    return destinationRateDelayMs > 0 ? { ...window, initial: 1, limit: 1 } : window;
   }
 
   /** Batches that may be handed out now. */

@@ -1,6 +1,7 @@
 /**
  * The end of a message's pass, when every recipient was read and tried: notices are asked for one after the other (the bounce
- * daemon answers each through the inbox), then the message is deferred or retired. Expiry and delay are looked at here and
+ * daemon answers each through the inbox), then the message is deferred or retired; while recipients wait for a paused
+ * destination it is deferred until the pause ends. Expiry and delay are looked at here and
  * nowhere else, so a message is never returned without an attempt.
  */
 import type { InboxEntry, NoticeRequest } from '@mailfleet/queue';
@@ -21,6 +22,9 @@ export function endPass(state: State, message: Message, nowMs: number): void {
   } else if (message.succeeded) {
     message.succeeded = false;
     ask(state, message, 'success');
+  } else if (!message.deferred && message.parkedFor !== undefined) {
+    leave(state, message);
+    turn.conclusions.push({ kind: 'defer', queueId, dueMs: parkedUntilMs(message, nowMs) });
   } else if (!message.deferred) {
     leave(state, message);
     turn.conclusions.push({ kind: 'retire', queueId });
@@ -34,9 +38,16 @@ export function endPass(state: State, message: Message, nowMs: number): void {
     ask(state, message, 'delay');
   } else {
     leave(state, message);
-    const dueMs = nextAttemptMs(settings, envelope.createdMs, nowMs);
+    const retryMs = nextAttemptMs(settings, envelope.createdMs, nowMs);
+    const dueMs = Math.min(retryMs, parkedUntilMs(message, nowMs));
     turn.conclusions.push({ kind: 'defer', queueId, dueMs });
   }
+}
+
+/** When the first pause ends of those that recipients wait for; one that was lifted meanwhile ends now. */
+function parkedUntilMs({ parkedFor }: Message, nowMs: number): number {
+  const ends = Array.from(parkedFor ?? [], (controls) => controls.get('pause')?.untilMs ?? nowMs);
+  return Math.min(...ends);
 }
 
 type Posted = Extract<InboxEntry, { kind: 'notified' }>;

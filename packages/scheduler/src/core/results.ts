@@ -3,6 +3,7 @@
  * the window once per delivery request; whatever a batch leaves without a result goes back in front, unpenalised.
  */
 import type { InboxEntry } from '@mailfleet/queue';
+import { park } from './controls.ts';
 import { noteOutcome } from './entering.ts';
 import type { Flight } from './model.ts';
 import { endPass } from './pass.ts';
@@ -23,6 +24,7 @@ export function applyResult(state: State, result: Result, nowMs: number): void {
   const news = applyOutcomes(state, result, flight, nowMs);
   if (flight === undefined || !(news || result.hopStatus !== undefined)) return;
   const { destination } = flight;
+  destination.lastReply = { reason: result.reason, atMs: nowMs };
   if (result.hopStatus === undefined) {
     if (destination.trouble !== undefined) revive(state, destination);
     else destination.window.grow(destination.busy);
@@ -74,6 +76,10 @@ export function endBatch(state: State, batchId: string, nowMs: number): void {
     if (entry.flight !== flight) continue;
     entry.flight = undefined;
     entry.returns += 1;
+    if (destination.controls?.isPaused(nowMs) === true) {
+      park(state, entry, destination.controls, nowMs);
+      continue;
+    }
     const trouble = destination.trouble ?? (entry.returns < MAX_RETURNS ? undefined : NEVER_TRIED);
     if (trouble === undefined) addEntry(entry, true);
     else deferEntry(state, entry, trouble, nowMs);
@@ -82,12 +88,13 @@ export function endBatch(state: State, batchId: string, nowMs: number): void {
     message.formerFlights -= 1;
     if (message.formerFlights === 0) endPass(state, message, nowMs);
   }
-  const { transportRateDelayMs, destinationRateDelayMs } = transport.settings;
+  const { transportRateDelayMs } = transport.settings;
+  const { rateDelayMs } = destination;
   if (transportRateDelayMs > 0) setTimer(state, transport, nowMs + transportRateDelayMs);
-  if (destinationRateDelayMs > 0) {
+  if (rateDelayMs > 0) {
     if (destination.trouble !== undefined) revive(state, destination);
     destination.suspended = true;
-    setTimer(state, destination, nowMs + destinationRateDelayMs);
+    setTimer(state, destination, nowMs + rateDelayMs);
   }
   offer(destination);
   dropIfIdle(state, destination);

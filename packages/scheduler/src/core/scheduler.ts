@@ -6,11 +6,20 @@
  * Every message put in is concluded exactly once (retire or defer) if every batch handed out ends, every notice
  * asked for is reported and every read is answered.
  */
-import type { ActiveMessage, InboxEntry, RecipientPage } from '@mailfleet/queue';
+import type {
+  ActiveMessage,
+  ControlChange,
+  InboxEntry,
+  LeaderAnswer,
+  RecipientPage,
+  Subject,
+} from '@mailfleet/queue';
 import type { Batch } from '@mailfleet/smtp';
 import { Admission, type Pull } from './admission.ts';
 import { cutBatches } from './batching.ts';
+import { applyControl, endControls } from './controls.ts';
 import { enter, recipientsRead, restore } from './entering.ts';
+import { explain } from './explain.ts';
 import { noticePosted } from './pass.ts';
 import { applyResult, endBatch } from './results.ts';
 import { reviveAll, runTimers } from './reviving.ts';
@@ -23,6 +32,10 @@ export interface SchedulerCore {
   apply(entry: InboxEntry, nowMs: number): void;
   /** The recipients that a turn asked for. */
   recipientsRead(queueId: string, page: RecipientPage, nowMs: number): void;
+  /** What an operator set on a destination: when the lead begins, all of it comes before `restore`. */
+  control(change: ControlChange, nowMs: number): void;
+  /** What the memory holds of a message or destination; changes nothing. */
+  explain(subject: Subject, nowMs: number): LeaderAnswer;
   /** Which messages to pull into the active queue now; `pulled` must follow before the next question. */
   nextPull(nowMs: number): Pull | undefined;
   pulled(pull: Pull, messages: readonly ActiveMessage[], nowMs: number): void;
@@ -59,6 +72,12 @@ export function createCore(options: CoreOptions): SchedulerCore {
       case 'notified':
         noticePosted(state, entry, nowMs);
         break;
+      case 'control':
+        applyControl(state, entry.change, nowMs);
+        break;
+      case 'ask':
+        state.turn.questions.push(entry);
+        break;
       case 'command':
         command(state, admission, entry);
         break;
@@ -72,6 +91,8 @@ export function createCore(options: CoreOptions): SchedulerCore {
     restore: (messages, batches, nowMs) => restore(state, messages, batches, nowMs),
     apply,
     recipientsRead: (queueId, page, nowMs) => recipientsRead(state, queueId, page, nowMs),
+    control: (change, nowMs) => applyControl(state, change, nowMs),
+    explain: (subject, nowMs) => explain(state, subject, nowMs),
     nextPull: (nowMs) => admission.next(room(), nowMs),
     pulled: (pull, messages, nowMs) => {
       for (const message of messages) enter(state, message, nowMs);
@@ -88,6 +109,7 @@ export function createCore(options: CoreOptions): SchedulerCore {
     vanished: (batchId, nowMs) => endBatch(state, batchId, nowMs),
     outstanding: () => [...state.flights.keys()],
     takeTurn: (nowMs) => {
+      endControls(state, nowMs);
       runTimers(state, nowMs);
       cutBatches(state, nowMs);
       const { turn } = state;
@@ -97,7 +119,11 @@ export function createCore(options: CoreOptions): SchedulerCore {
       }
       return turn;
     },
-    nextTimerMs: () => earliest(state.timers.peek()?.timerMs, room() > 0 ? admission.dueMs : undefined),
+    nextTimerMs: () =>
+      earliest(
+        earliest(state.timers.peek()?.timerMs, state.controlTimers.peek()?.timerMs),
+        room() > 0 ? admission.dueMs : undefined,
+      ),
   };
 }
 

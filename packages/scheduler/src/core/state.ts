@@ -1,4 +1,5 @@
 /** All that the core knows: the objects of model.ts by name, the timers, and the turn in the making. */
+import { type Controls, controlKey } from './controlled.ts';
 import { Heap } from './heap.ts';
 import { Destination, type Flight, type Message, Transport } from './model.ts';
 import type { CoreSettings } from './settings.ts';
@@ -17,6 +18,9 @@ export interface State {
   readonly timers: Heap<Destination | Transport>;
   /** Recipients in memory or on their way there. */
   recipients: number;
+  /** What operators have set, by destination, and when it ends. */
+  readonly controls: Map<string, Controls>;
+  readonly controlTimers: Heap<Controls>;
   /** Destinations in memory, over all transports. */
   destinations: number;
   batches: number;
@@ -46,6 +50,8 @@ export function makeState({ settings, shard, fence, term }: CoreOptions): State 
     flights: new Map(),
     timers: new Heap((a, b) => a.timerMs < b.timerMs),
     recipients: 0,
+    controls: new Map(),
+    controlTimers: new Heap((a, b) => a.timerMs < b.timerMs),
     destinations: 0,
     batches: 0,
     flushing: new Set(),
@@ -71,11 +77,17 @@ export function destinationOf(
 ): Destination {
   let destination = transport.destinations.get(name);
   if (destination === undefined) {
-    destination = new Destination(transport, name, nexthop);
+    destination = new Destination(transport, name, nexthop, controlsOf(state, transport, nexthop));
     transport.destinations.set(name, destination);
     state.destinations += 1;
   }
   return destination;
+}
+
+/** What operators have set on a destination, whether it is in memory or not. */
+export function controlsOf(state: State, transport: Transport, nexthop: string): Controls | undefined {
+  if (state.controls.size === 0) return undefined;
+  return state.controls.get(controlKey({ transport: transport.name, nexthop }));
 }
 
 /**

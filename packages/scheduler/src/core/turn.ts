@@ -1,5 +1,5 @@
 /** What the core decided and the shell has to carry out, collected over one turn. */
-import type { Conclusion } from '@mailfleet/queue';
+import type { Conclusion, InboxEntry } from '@mailfleet/queue';
 import type { Batch, RequestResult } from '@mailfleet/smtp';
 import type { MailEvent } from '@mailfleet/telemetry';
 
@@ -22,10 +22,25 @@ export interface Turn {
   readonly conclusions: Conclusion[];
   /** Recipients to read; the answer goes to `recipientsRead`. */
   readonly reads: RecipientRead[];
+  /** Due times (ms) whose deferred messages are due now: a pause was lifted early. */
+  readonly wakes: number[];
+  /** To be answered from memory when all is written. */
+  readonly questions: Question[];
   readonly events: MailEvent[];
   readonly concluded: MailEvent[];
 }
 
+export type Question = Extract<InboxEntry, { kind: 'ask' }>;
+
 export function makeTurn(): Turn {
-  return { batches: [], locals: [], conclusions: [], reads: [], events: [], concluded: [] };
+  return {
+    batches: [],
+    locals: [],
+    conclusions: [],
+    reads: [],
+    wakes: [],
+    questions: [],
+    events: [],
+    concluded: [],
+  };
 }
