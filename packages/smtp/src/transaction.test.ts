@@ -89,3 +89,41 @@ it('never has more than 4096 bytes of commands unanswered', async () => {
   expect(Math.min(...transaction.slice(0, -1))).toBeGreaterThan(4096 - 45);
   expect(transaction.length).toBe(3);
 });
+
+it('a server that reads nothing while its replies wait to be read does not stop the client', async () => {
+  // Replies of 2 kB to each of 400 recipients: far more than the buffers between the two hold.
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined).write('220 x\r\n');
+    let input = '';
+    let content = false;
+    socket.on('data', (chunk) => {
+      input += chunk.toString('latin1');
+      let replies = '';
+      for (let end = input.indexOf('\r\n'); end >= 0; end = input.indexOf('\r\n')) {
+        const line = input.slice(0, end);
+        input = input.slice(end + 2);
+        if (content) {
+          content = line !== '.';
+          if (!content) replies += '250 taken\r\n';
+        } else if (line.startsWith('EHLO')) replies += '250-x\r\n250 PIPELINING\r\n';
+        else if (line === 'DATA') {
+          content = true;
+          replies += '354 go\r\n';
+        } else replies += `250 2.1.5 ${'ok '.repeat(650)}\r\n`;
+      }
+      if (!socket.write(replies)) {
+        socket.pause();
+        socket.once('drain', () => socket.resume());
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const { outcomes } = await deliver({
+    servers: [{ host: '127.0.0.1', port }],
+    requests: [Array.from({ length: 400 }, (_, index) => `recipient${index}@example.com`)],
+    config: { smtp_rcpt_timeout: '5s', smtp_data_done_timeout: '5s' },
+  });
+  server.close();
+  expect(outcomes.filter(({ kind }) => kind === 'delivered')).toHaveLength(400);
+});
