@@ -39,7 +39,7 @@ export interface Dialogue {
   readonly expected: string[];
 }
 
-export const DEFAULT_DESTINATION = 'example.com';
+const DEFAULT_DESTINATION = 'example.com';
 
 /** Dialogues of one file; throws with file and line where a line is none. */
 export const parseDialogues = (file: string, text: string): Dialogue[] => {
