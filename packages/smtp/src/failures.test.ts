@@ -306,6 +306,30 @@ it('a message that needs SMTPUTF8 is not sent without', async () => {
   expect((await deliver({ ...delivery, content: 'Subject: a\n\nä\n' })).outcomes[0]?.kind).toBe('delivered');
 });
 
+it('a stream’s header is looked at too, and nothing of it is lost', async () => {
+  const [ascii, utf8] = [await start({ keywords: [] }), await start({ keywords: ['8BITMIME', 'SMTPUTF8'] })];
+  const body = Buffer.alloc(14 * 20_000, 'line of text\r\n');
+  const stream = (subject: string) => () =>
+    Promise.resolve(Readable.from([Buffer.from(`Subject: ${subject}\r\n\r\n`), body]));
+  const envelope = { smtputf8: true };
+  const needed = await deliver({ servers: [ascii, utf8], envelope, content: stream('grün') });
+  expect(needed.outcomes).toMatchObject([
+    { kind: 'delivered', relay: expect.stringMatching(/^mx2/) as string },
+  ]);
+  const sent = Buffer.concat([Buffer.from('Subject: grün\r\n\r\n'), body]);
+  expect(utf8.messages[0]?.raw.equals(sent)).toBe(true);
+  const not = await deliver({ servers: [ascii, utf8], envelope, content: stream('x') });
+  expect(not.outcomes).toMatchObject([{ kind: 'delivered', relay: expect.stringMatching(/^mx1/) as string }]);
+  const broken = async () =>
+    new Readable({
+      read() {
+        this.destroy(new Error('disk on fire'));
+      },
+    });
+  const failed = await deliver({ servers: [utf8], envelope, content: broken });
+  expect(failed.verdicts).toEqual(['deferred 4.3.0 unreadable mail queue entry']);
+});
+
 it('addresses with line breaks never reach a command line', async () => {
   const server = await start({});
   const delivery = { servers: [server], requests: [['a@example.com\r\nDATA', 'b@example.com']] };
