@@ -52,7 +52,7 @@ export function recipientsRead(state: State, queueId: string, page: RecipientPag
   assign(state, message, news, nowMs);
   for (const job of message.jobs) {
     // It may have become small enough to go first, or large enough for others to do so.
-    job.transport.unpreemptable = undefined;
+    job.transport.candidate = undefined;
     retireIfDone(job);
   }
   // All of them were final: nothing will end that could ask for the next.

@@ -70,9 +70,9 @@ describe('recipient slots', () => {
     const relay = to('c.example', 2).map((address) => `relay:c.example ${address}`);
     const message = arrive(state, 'm', [...to('a.example', 1), ...lmtp, ...relay], 100);
     expect(message.jobs.map((job) => [job.recipients, job.slots])).toEqual([
-      [1, 4],
       [5, 5],
       [2, 0],
+      [1, 4],
     ]);
     cutBatches(state, 0);
     expect(state.turn.reads).toEqual([{ queueId: 'm', after: -1, count: 11 }]);
