@@ -52,7 +52,7 @@ export function recipientsRead(state: State, queueId: string, page: RecipientPag
   assign(state, message, news, nowMs);
   for (const job of message.jobs) {
     // It may have become small enough to go first, or large enough for others to do so.
-    job.transport.unpreemptable = undefined;
+    job.transport.candidate = undefined;
     retireIfDone(job);
   }
   // All of them were final: nothing will end that could ask for the next.
@@ -90,25 +90,21 @@ interface Restored {
   readonly recipients: readonly RoutedRecipient[];
 }
 
+/** A batch keeps its slot until it ends, also when all of its recipients are final: a worker is at it. */
 function restoreFlight(state: State, batch: Batch, restored: ReadonlyMap<string, Restored>): void {
   const transport = transportOf(state, batch.transport);
+  const destination = destinationOfBatch(state, transport, batch);
+  if (destination === undefined) return;
   const entries: Entry[] = [];
   const unread: Message[] = [];
-  let destination: Destination | undefined;
   for (const { envelope, recipients } of batch.requests) {
     const found = restored.get(envelope.queueId);
-    const [anyone] = recipients;
-    if (found === undefined || anyone === undefined) continue;
+    if (found === undefined) continue;
     const { message } = found;
     const asked = new Set(recipients.map(({ index }) => index));
     const open = found.recipients.filter(({ index }) => asked.has(index));
-    if (open.length === 0 && message.unread === 0) continue;
-    const { settings } = state;
-    const { nexthop } = batch;
-    const routed = { ...anyone, transport: transport.name, nexthop };
-    const name = queueNameOf(routed, transport.settings, settings.recipientDelimiter);
-    destination ??= destinationOf(state, transport, name, nexthop);
     if (open.length === 0) {
+      if (message.unread === 0) continue;
       // Which of them are open will be known when they are read, and that must wait for what this batch makes of them.
       message.formerFlights += 1;
       unread.push(message);
@@ -123,13 +119,20 @@ function restoreFlight(state: State, batch: Batch, restored: ReadonlyMap<string,
     message.handedOut ??= new Set();
     for (const { index } of open) message.handedOut.add(index);
   }
-  // A batch all of whose recipients are final has nothing left to wait for.
-  if (destination === undefined) return;
   const flight: Flight = { id: batch.id, destination, entries, unread };
   for (const entry of entries) entry.flight = flight;
   state.flights.set(flight.id, flight);
   destination.busy += 1;
   transport.busy += 1;
+}
+
+function destinationOfBatch(state: State, transport: Transport, batch: Batch): Destination | undefined {
+  const { nexthop, requests } = batch;
+  const recipient = requests[0]?.recipients[0];
+  if (recipient === undefined) return undefined;
+  const routed = { ...recipient, transport: transport.name, nexthop };
+  const name = queueNameOf(routed, transport.settings, state.settings.recipientDelimiter);
+  return destinationOf(state, transport, name, nexthop);
 }
 
 function register(state: State, active: ActiveMessage): Message {

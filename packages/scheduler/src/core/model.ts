@@ -277,8 +277,8 @@ export class Transport implements HeapItem {
   /** Until then it hands out nothing (transport rate delay). */
   timerMs = 0;
   heapIndex = -1;
-  /** No job behind this one can preempt it within this second; see preemption.ts. */
-  unpreemptable: { readonly job: Job; readonly second: number } | undefined;
+  /** The best job to go before the current one within this second, if any can; see preemption.ts. */
+  candidate: { readonly behind: Job; readonly second: number; readonly best: Job | undefined } | undefined;
 
   constructor(name: string, settings: TransportSettings) {
     this.name = name;

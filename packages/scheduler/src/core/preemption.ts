@@ -52,26 +52,32 @@ function bestCandidate(transport: Transport, current: Job, slotCost: number, now
   const maxSlots = Math.trunc((current.read - current.selected + current.available) / slotCost);
   if (maxSlots <= 0) return undefined;
   const second = Math.trunc(nowMs / 1000);
-  const known = transport.unpreemptable;
-  if (known !== undefined && known.job === current && known.second === second) return undefined;
+  const known = transport.candidate;
+  if (known !== undefined && known.behind === current && known.second === second) {
+    if (known.best === undefined || fits(known.best, maxSlots)) return known.best;
+  }
   let best: Job | undefined;
   let bestScore = 0;
   for (let job = current.next; job !== undefined; job = job.next) {
     const waited = second - Math.trunc(job.queuedMs / 1000) + 1;
     // Jobs of level 0 stand in order of time: no later one has waited longer, and none is smaller than one entry.
     if (job.level === 0 && waited <= bestScore) break;
-    const need = needOf(job);
-    if ((job.children?.size ?? 0) > 0 || need <= 0 || need > maxSlots) continue;
     const score = waited / totalOf(job);
-    if (score > bestScore && job.peers.some(isUsable)) {
+    if (score > bestScore && fits(job, maxSlots)) {
       best = job;
       bestScore = score;
     }
   }
-  // maxSlots only falls while `current` is at work, so "none fits" holds until a job comes or a second passes. That
-  // spares a walk over thousands of large jobs at each selection.
-  transport.unpreemptable = best === undefined ? { job: current, second } : undefined;
+  // Which is the best changes when a job comes or a second passes, and maxSlots only falls while `current` is at work. That
+  // spares a walk over thousands of jobs at each selection.
+  transport.candidate = { behind: current, second, best };
   return best;
+}
+
+/** Whether a job could go first now. */
+function fits(job: Job, maxSlots: number): boolean {
+  const need = needOf(job);
+  return need > 0 && need <= maxSlots && (job.children?.size ?? 0) === 0 && job.peers.some(isUsable);
 }
 
 function preempt(transport: Transport, current: Job, job: Job): void {

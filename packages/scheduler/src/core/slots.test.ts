@@ -1,4 +1,5 @@
 import type { RecipientPage } from '@mailfleet/queue';
+import type { Batch } from '@mailfleet/smtp';
 import { describe, expect, test } from 'vitest';
 import { cutBatches } from './batching.ts';
 import { enter, recipientsRead } from './entering.ts';
@@ -70,9 +71,9 @@ describe('recipient slots', () => {
     const relay = to('c.example', 2).map((address) => `relay:c.example ${address}`);
     const message = arrive(state, 'm', [...to('a.example', 1), ...lmtp, ...relay], 100);
     expect(message.jobs.map((job) => [job.recipients, job.slots])).toEqual([
-      [1, 4],
       [5, 5],
       [2, 0],
+      [1, 4],
     ]);
     cutBatches(state, 0);
     expect(state.turn.reads).toEqual([{ queueId: 'm', after: -1, count: 11 }]);
@@ -197,25 +198,7 @@ describe('reading', () => {
 
   test('what a former leader handed out of a long list is waited for before the list is read', () => {
     const core = coreWith();
-    const [first] = recipients.map(recipientOf);
-    const batch = {
-      id: 'b0-1',
-      shard: 0,
-      fence: 1,
-      transport: 'smtp',
-      protocol: 'smtp' as const,
-      nexthop: 'a.example',
-      batchedMs: 0,
-      requests: [
-        {
-          envelope: longList.envelope,
-          recipients: first === undefined ? [] : [first],
-          contentShard: 0,
-          activatedMs: 0,
-        },
-      ],
-    };
-    core.restore([longList], [batch], 0);
+    core.restore([longList], [batchOf('b0-1', [0])], 0);
     expect(core.takeTurn(0)).toMatchObject({ reads: [], conclusions: [] });
     core.apply(resultOf('b0-1', 'm', [[0, 'delivered']]), 1);
     expect(core.takeTurn(1)).toMatchObject({ reads: [], conclusions: [] });
@@ -224,31 +207,48 @@ describe('reading', () => {
   });
 
   test('what a former leader handed out of a list that was cut short is not read again', () => {
-    const former = coreWith();
-    const whole = makeMessage('m', recipients.slice(0, 20));
-    const { batches } = admit(former, 0, whole);
-    const taken = batches.flatMap(({ requests }) => requests.flatMap((each) => each.recipients));
-    expect(taken).toHaveLength(8);
-    const core = coreWith();
-    // The order of addresses is not that of indexes, so the batches hold others than the new leader's first read.
-    core.restore([whole], batches, 0);
-    const seen = new Set<number>();
-    const deliver = ({ id, requests }: (typeof batches)[number], nowMs: number): void => {
-      for (const index of requests.flatMap((each) => each.recipients.map((one) => one.index))) {
-        expect(seen.has(index)).toBe(false);
-        seen.add(index);
-        core.apply(resultOf(id, 'm', [[index, 'delivered']]), nowMs);
-      }
+    const twenty = recipients.slice(0, 20);
+    const core = coreWith({ refillLimit: 1 });
+    core.restore([makeMessage('m', twenty)], [batchOf('b0-1', [15, 16])], 0);
+    const seen: number[] = [];
+    const deliver = (id: string, indexes: readonly number[], nowMs: number): void => {
+      seen.push(...indexes);
+      for (const index of indexes) core.apply(resultOf(id, 'm', [[index, 'delivered']]), nowMs);
       core.apply({ id: '0-1', kind: 'batch-end', batchId: id, returned: [] }, nowMs);
     };
-    for (const batch of batches) deliver(batch, 0);
-    for (let turns = 0; seen.size < 20; turns += 1) {
+    for (let turns = 0; seen.length < 18; turns += 1) {
       const turn = core.takeTurn(turns);
       for (const { queueId, after, count } of turn.reads) {
-        core.recipientsRead(queueId, pageOf(recipients.slice(0, 20), after, count), turns);
+        core.recipientsRead(queueId, pageOf(twenty, after, count), turns);
       }
-      for (const batch of turn.batches) deliver(batch, turns);
-      if (turns > 100) throw new Error(`only ${seen.size} were handed out`);
+      for (const { id, requests } of turn.batches) {
+        const asked = requests.flatMap((each) => each.recipients);
+        deliver(
+          id,
+          asked.map(({ index }) => index),
+          turns,
+        );
+      }
+      if (turns > 100) throw new Error(`only ${seen.length} were handed out`);
     }
+    deliver('b0-1', [15, 16], 200);
+    expect(seen.toSorted((a, b) => a - b)).toEqual(twenty.map((_, index) => index));
+    expect(core.takeTurn(200).conclusions).toEqual([{ kind: 'retire', queueId: 'm' }]);
   });
 });
+
+/** A batch of a former leader. */
+function batchOf(id: string, indexes: readonly number[]): Batch {
+  const { envelope } = makeMessage('m', []);
+  const recipients = indexes.map((index) => recipientOf(`u${index}@a.example`, index));
+  return {
+    id,
+    shard: 0,
+    fence: 1,
+    transport: 'smtp',
+    protocol: 'smtp',
+    nexthop: 'a.example',
+    batchedMs: 0,
+    requests: [{ envelope, recipients, contentShard: 0, activatedMs: 0 }],
+  };
+}

@@ -134,7 +134,7 @@ export function readOn(state: State, message: Message): void {
 
 function read(state: State, message: Message, most: number): void {
   const count = Math.min(most, MOST_READ);
-  if (count <= 0 || message.reading > 0 || message.formerFlights > 0) return;
+  if (count <= 0 || message.reading > 0) return;
   // Counted as if they were here, so that others do not ask for the same room.
   message.reading = count;
   state.recipients += count;

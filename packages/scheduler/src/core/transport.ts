@@ -110,7 +110,7 @@ function link(job: Job): void {
   }
   jobs.insertBefore(job, next);
   job.level = 0;
-  job.transport.unpreemptable = undefined;
+  job.transport.candidate = undefined;
   takeSlots(job);
 }
 
