@@ -27,7 +27,11 @@ export interface Daemons extends AsyncDisposable {
   /** Resolves when it says that it is ready. */
   start(
     service: string,
-    options?: { readonly parameters?: Readonly<Record<string, string>> },
+    options?: {
+      readonly parameters?: Readonly<Record<string, string>>;
+      /** Options of Node itself. */
+      readonly node?: readonly string[];
+    },
   ): Promise<Daemon>;
   command(args: readonly string[]): Promise<CommandResult>;
 }
@@ -56,7 +60,7 @@ export async function makeDaemons(
       ]);
       const child = spawn(
         process.execPath,
-        ['--conditions=source', MAIN, service, '-c', directory, ...overrides],
+        [...(options.node ?? []), '--conditions=source', MAIN, service, '-c', directory, ...overrides],
         { env: ENV, stdio: ['ignore', 'pipe', 'pipe'] },
       );
       running.add(child);

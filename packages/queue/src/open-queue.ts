@@ -27,6 +27,8 @@ export type Queue = IntakePort &
   OperatorPort &
   DestinationPort &
   BoardPort & {
+    /** Resolves when Redis answers; waits while it is away. */
+    ping(): Promise<void>;
     /** Ends all connections. Let `work` and `workNotices` come home first. */
     close(): Promise<void>;
   };
@@ -84,6 +86,9 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
     async boardQueues() {
       const { batches, notices } = await bull();
       return shards.flatMap((_, shard) => [batches.queue(shard), notices.queue(shard)]);
+    },
+    async ping() {
+      await redis.ping();
     },
     async close() {
       const used = await loaded;

@@ -231,7 +231,13 @@ export interface ClaimedBatch {
 export interface WorkerPort {
   /** Runs `deliver` for each batch, up to `sessions` at a time; resolves when `signal` aborted and all came home. */
   work(
-    options: { readonly sessions: number; readonly signal: AbortSignal; readonly name: string },
+    options: {
+      readonly sessions: number;
+      readonly signal: AbortSignal;
+      readonly name: string;
+      /** Called every few seconds while batches are taken, none waits, or no session is free. */
+      readonly progress?: () => void;
+    },
     deliver: (claimed: ClaimedBatch) => Promise<{ readonly returned: readonly string[] }>,
   ): Promise<void>;
   /**
@@ -260,7 +266,12 @@ export interface NoticeMaterial {
 /** The bounce daemon's port. */
 export interface BouncePort {
   workNotices(
-    options: { readonly signal: AbortSignal; readonly name: string },
+    options: {
+      readonly signal: AbortSignal;
+      readonly name: string;
+      /** Called every few seconds while requests are taken or none waits. */
+      readonly progress?: () => void;
+    },
     handle: (request: NoticeRequest) => Promise<void>,
   ): Promise<void>;
   noticeMaterial(request: NoticeRequest): Promise<NoticeMaterial | undefined>;

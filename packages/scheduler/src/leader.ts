@@ -23,6 +23,8 @@ export interface LeaderOptions {
   readonly telemetry: Telemetry;
   readonly batchLeaseMs: number;
   readonly now: () => number;
+  /** Called once a turn. */
+  readonly progress?: () => void;
 }
 
 /** Runs until `signal` aborts. Throws LeaseLostError when the queue refuses a write. */
@@ -40,6 +42,7 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
   let lookAgainMs = now() + LOOK_AGAIN_MS;
   let watchMs = now() + batchLeaseMs / 2;
   while (!signal.aborted) {
+    options.progress?.();
     const nowMs = now();
     if (nowMs >= lookAgainMs) {
       core.lookAgain();

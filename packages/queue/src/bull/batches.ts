@@ -6,7 +6,7 @@ import type { Batch } from '@mailfleet/smtp';
 import { type Job, Queue, Worker } from 'bullmq';
 import { DELIVERY_QUEUE, type ShardKeys } from '../keys.ts';
 import { LeaseLostError } from '../ports.ts';
-import type { Connection } from '../redis/connection.ts';
+import { type Connection, firstReady } from '../redis/connection.ts';
 import {
   type BullContext,
   EVENT_STREAM,
@@ -16,6 +16,7 @@ import {
   reportError,
   STALLED_WITHOUT_LIMIT,
 } from './connection.ts';
+import { Takings, watchTakings } from './watch.ts';
 
 const PAGE = 100;
 
@@ -50,7 +51,12 @@ export interface Batches {
   ): Promise<{ readonly worker?: string; readonly sinceMs: number } | undefined>;
   /** Hands batches to `handle` until `signal` aborts and all handlers ended. `handle` must not throw. */
   work(
-    options: { readonly sessions: number; readonly name: string; readonly signal: AbortSignal },
+    options: {
+      readonly sessions: number;
+      readonly name: string;
+      readonly signal: AbortSignal;
+      readonly progress?: () => void;
+    },
     handle: (held: HeldBatch) => Promise<void>,
   ): Promise<void>;
   close(): Promise<void>;
@@ -84,6 +90,8 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
   }
 
   async function addOf(shard: number, batches: readonly Batch[]): Promise<void> {
+    // BullMQ asks the connection at once, each queue anew.
+    await firstReady(context.adding());
     const target = addingQueue(shard);
     await target.waitUntilReady();
     // A leader that stood still past its lease would add what the next one batches anew. What is left of that window is the time
@@ -128,14 +136,19 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
       if (job.processedOn === undefined) return { sinceMs: job.timestamp };
       return { worker: job.processedBy ?? 'a worker', sinceMs: job.processedOn };
     },
-    async work({ sessions, name, signal }, handle) {
+    async work({ sessions, name, signal, progress }, handle) {
       if (signal.aborted) return;
       const lost = new Map<string, Watch>();
       const { lockDuration } = lockTimes(leaseMs);
+      const watched: Parameters<typeof watchTakings>[0][number][] = [];
       const workers = shards.map((keys, shard) => {
+        const concurrency = fairShare(sessions, shards.length, shard);
+        const takings = new Takings(concurrency);
+        watched.push({ takings, queue: queue(shard) });
         const worker = new Worker<Batch>(
           DELIVERY_QUEUE,
           async (job: Job<Batch>, token = '') => {
+            takings.begin();
             const controller = new AbortController();
             const timer = setTimeout(() => controller.abort(), lockDuration);
             lost.set(job.data.id, { controller, timer });
@@ -147,6 +160,7 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
                 lost: controller.signal,
               });
             } finally {
+              takings.end();
               clearTimeout(timer);
               lost.delete(job.data.id);
             }
@@ -155,7 +169,7 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
             connection: context.connection,
             prefix: keys.bull,
             name,
-            concurrency: fairShare(sessions, shards.length, shard),
+            concurrency,
             maxStalledCount: STALLED_WITHOUT_LIMIT,
             ...lockTimes(leaseMs),
             ...context.telemetry,
@@ -170,7 +184,10 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
         });
         return worker;
       });
+      const watching = progress === undefined ? undefined : watchTakings(watched, progress, signal);
       await aborted(signal);
+      // It may wait for a Redis that is away.
+      watching?.catch(() => undefined);
       await Promise.all(workers.map((worker) => worker.close()));
     },
     async close() {
