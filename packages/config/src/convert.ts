@@ -82,6 +82,12 @@ function time(entry: Limits & Pick<Entry, 'unit'>, text: string): Conversion {
   return within(entry, seconds, seconds * 1000, ' seconds');
 }
 
+/** Milliseconds of a time as main.cf writes it, in `unit` where it names none; undefined: it is no time. */
+export function parseTime(text: string, unit: TimeUnit): number | undefined {
+  const parsed = time({ unit }, text);
+  return parsed.ok ? Number(parsed.value) : undefined;
+}
+
 type Limits = Pick<Entry, 'min' | 'max'>;
 
 /** A limit of 0 is not enforced, as in Postfix. */

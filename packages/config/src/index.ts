@@ -1,6 +1,6 @@
 /** Parameters and main.cf: `loadConfig` for programs, `makeConfig` for tests. */
 export type { Config } from './config.ts';
-export { splitList } from './convert.ts';
+export { parseTime, splitList } from './convert.ts';
 export {
   type LoadOptions,
   type LoadResult,

@@ -17,9 +17,17 @@ export function parseRecord(text: string): MessageRecord {
   return JSON.parse(text) as MessageRecord;
 }
 
-/** Reads a `view` of the scripts: [record, pass, warned, activated, [field, state, …]]. */
+/** Reads a `view` of the scripts: [record, pass, warned, activated, [field, state, …], held, forced]. */
 export function parseView(view: unknown): ActiveMessage {
-  const [text, pass, warned, activatedMs, marks] = view as [string, string, string, string, string[]];
+  const [text, pass, warned, activatedMs, marks, held, forced] = view as [
+    string,
+    string,
+    string,
+    string,
+    string[],
+    string,
+    string,
+  ];
   const { envelope, recipients, home } = parseRecord(text);
   const final = new Map<number, string>();
   for (let i = 0; i + 1 < marks.length; i += 2) final.set(Number(marks[i]?.slice(1)), marks[i + 1] ?? '');
@@ -33,6 +41,8 @@ export function parseView(view: unknown): ActiveMessage {
     activatedMs: Number(activatedMs),
     pass: Number(pass),
     warned: warned !== '',
+    held: held !== '',
+    forcedExpire: forced !== '',
     unreported: inState('b'),
     unreportedSuccess: inState('s'),
   };

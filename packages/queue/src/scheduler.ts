@@ -1,16 +1,12 @@
 /** The scheduler's port. Every call with a lease is refused with LeaseLostError once another scheduler leads the shard. */
 import { hostname } from 'node:os';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { makeExpiry } from './expiry.ts';
 import { repeatCopies, settlePart, settleParts } from './fanout.ts';
+import { fenced } from './fenced.ts';
 import { makeInboxReader, nextInboxId } from './inbox.ts';
 import { parseView } from './message-record.ts';
-import {
-  type ActiveMessage,
-  type Conclusion,
-  type Lease,
-  LeaseLostError,
-  type SchedulerPort,
-} from './ports.ts';
+import { type ActiveMessage, type Conclusion, LeaseLostError, type SchedulerPort } from './ports.ts';
 import { recordOutcomes } from './record-outcomes.ts';
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './scripts/leader.ts';
 import type { Argument } from './scripts/script.ts';
@@ -73,6 +69,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       };
     },
 
+    ...makeExpiry(context),
     readInbox: makeInboxReader(context),
     async conclude(lease, conclusions, through) {
       const keys = keysOfShard(context, lease.shard);
@@ -125,6 +122,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
             batchedMs: now(),
             worker: `qmgr@${hostname()}`,
             wantsSuccess: new Set(),
+            onlyUntried: result.onlyUntried === true,
           },
           result,
         ),
@@ -133,6 +131,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
 
     addBatches: async (batches) => (await context.bull()).batches.add(batches),
     outstandingBatches: async (shard) => (await context.bull()).batches.outstanding(shard),
+    recallBatches: async (shard, batchIds) => (await context.bull()).batches.recall(shard, batchIds),
     vanishedBatches: async (shard, batchIds) => (await context.bull()).batches.vanished(shard, batchIds),
 
     async finishFanout(lease, ageMs) {
@@ -153,14 +152,4 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
 
 function argumentsOf(conclusion: Exclude<Conclusion, { kind: 'notice' }>): Argument[] {
   return [conclusion.kind, conclusion.queueId, conclusion.kind === 'defer' ? conclusion.dueMs : ''];
-}
-
-/** Turns a script's refusal into LeaseLostError. */
-async function fenced<T>(lease: Lease, answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof Error && error.message.includes('FENCED')) throw new LeaseLostError(lease.shard);
-    throw error;
-  }
 }

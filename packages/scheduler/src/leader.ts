@@ -5,6 +5,7 @@
 import type { InboxEntry, SchedulerPort } from '@mailfleet/queue';
 import type { Telemetry } from '@mailfleet/telemetry';
 import { carryOut } from './carry-out.ts';
+import { endOfLifetimeMs } from './core/retry.ts';
 import { createCore, type SchedulerCore } from './core/scheduler.ts';
 import type { CoreSettings } from './core/settings.ts';
 import type { KeptLease } from './lease.ts';
@@ -46,14 +47,20 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
       applied = await endVanished(port, shard, core, applied, now);
       watchMs = nowMs + batchLeaseMs / 2;
     }
+    await takeExpired(options, kept, core, nowMs);
     await pull(port, kept, core, nowMs);
     const turn = core.takeTurn(now());
     await carryOut(port, kept, telemetry, turn, applied === removed ? undefined : applied);
     removed = applied;
     if (signal.aborted) return;
+    if (turn.recalls.size > 0) {
+      applied = await recall(port, shard, core, applied, turn.recalls, now);
+      continue;
+    }
 
     const wakeMs = Math.min(core.nextTimerMs() ?? Infinity, lookAgainMs, watchMs);
-    const idle = core.nextPull(now()) === undefined && !core.dueUnknown;
+    const known = !core.dueUnknown && !core.expiryUnknown;
+    const idle = known && core.nextPull(now()) === undefined && core.nextExpired(now()) === 0;
     const blockMs = idle ? Math.min(Math.max(wakeMs - now(), 0), BLOCK_MS) : 0;
     const entries = await untilAborted(port.readInbox(shard, applied ?? '0', blockMs), signal);
     for (const entry of entries) core.apply(entry, now());
@@ -68,6 +75,41 @@ async function pull(port: SchedulerPort, kept: KeptLease, core: SchedulerCore, n
   if (next === undefined) return;
   const messages = await port.activate(kept.lease, next.source, next.count, nowMs);
   core.pulled(next, messages, nowMs);
+}
+
+/** One page of messages that have outlived their time, wherever they are. */
+async function takeExpired(
+  { port, settings, telemetry }: LeaderOptions,
+  { lease }: KeptLease,
+  core: SchedulerCore,
+  nowMs: number,
+): Promise<void> {
+  if (core.expiryUnknown) core.setExpiry(await port.nextExpiryMs(lease.shard));
+  const count = core.nextExpired(nowMs);
+  if (count === 0) return;
+  const found = await port.takeExpired(lease, count, nowMs, (envelope) =>
+    endOfLifetimeMs(settings, envelope),
+  );
+  for (const queueId of found.held) {
+    const text = 'on hold beyond its lifetime: it is returned to its sender when it is released';
+    telemetry.emit({ kind: 'remark', program: 'qmgr', queueId, warning: true, text });
+  }
+  core.expired(found, nowMs);
+}
+
+/** Takes back what no worker has begun. A batch that ended meanwhile counts as taken back, and its results are in the inbox. */
+async function recall(
+  port: SchedulerPort,
+  shard: number,
+  core: SchedulerCore,
+  applied: string | undefined,
+  batchIds: ReadonlySet<string>,
+  now: () => number,
+): Promise<string | undefined> {
+  const recalled = await port.recallBatches(shard, [...batchIds]);
+  const last = await drainInbox(port, shard, core, applied, now);
+  for (const batchId of recalled) core.recalled(batchId, now());
+  return last;
 }
 
 /** Batches that the queue no longer holds though no end was reported: their last words may still be in the inbox. */

@@ -1,8 +1,9 @@
 /** Every script of the queue, for registration on a connection. */
 import { endBatch, markInDoubt, noticePosted, record } from './delivery.ts';
+import { takeExpired } from './expiry.ts';
 import { accept, claimKey, copyPart, partRetired, partsCopied } from './intake.ts';
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './leader.ts';
-import { flushOne, flushPage, hold, listPage, release, remove } from './operator.ts';
+import { expire, flushOne, flushPage, flushSites, hold, listPage, release, remove } from './operator.ts';
 import type { Script } from './script.ts';
 
 export const allScripts: readonly Script[] = [
@@ -14,8 +15,10 @@ export const allScripts: readonly Script[] = [
   conclude,
   copyPart,
   endBatch,
+  expire,
   flushOne,
   flushPage,
+  flushSites,
   hold,
   listPage,
   markInDoubt,
@@ -27,4 +30,5 @@ export const allScripts: readonly Script[] = [
   releaseLease,
   remove,
   renewLease,
+  takeExpired,
 ];

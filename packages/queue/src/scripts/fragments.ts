@@ -68,11 +68,11 @@ local function retire(id, o)
 end
 `;
 
-/** view(prefix, id, ms): what the leader needs of a message: { record, pass, warned, ms, marks }; false when it is gone. */
+/** view(prefix, id, ms): what the leader needs of a message: { record, pass, warned, ms, marks, held, forced }; false when it is gone. */
 export const viewing = `
 local function view(prefix, id, ms)
   local key = prefix .. 'm:' .. id
-  local fixed = redis.call('HMGET', key, 'e', 'p', 'w')
+  local fixed = redis.call('HMGET', key, 'e', 'p', 'w', 'held', 'forced')
   if not fixed[1] then return false end
   local marks = {}
   for _, field in ipairs(redis.call('HKEYS', key)) do
@@ -81,7 +81,7 @@ local function view(prefix, id, ms)
       marks[#marks + 1] = redis.call('HGET', key, field)
     end
   end
-  return { fixed[1], fixed[2] or '0', fixed[3] or '', ms, marks }
+  return { fixed[1], fixed[2] or '0', fixed[3] or '', ms, marks, fixed[4] or '', fixed[5] or '' }
 end
 `;
 

@@ -18,6 +18,7 @@ import {
 import { endPass } from './pass.ts';
 import { revive } from './reviving.ts';
 import { destinationOf, type State, transportOf } from './state.ts';
+import { isOverdue, stop, tellOverdue } from './stopping.ts';
 import { addEntry, offer } from './transport.ts';
 
 export function enter(state: State, active: ActiveMessage, nowMs: number): void {
@@ -31,7 +32,24 @@ export function enter(state: State, active: ActiveMessage, nowMs: number): void 
     sizeBytes: envelope.sizeBytes,
     nrcpt: active.recipientCount,
   });
-  assign(state, message, active.recipients, nowMs);
+  begin(state, message, active.recipients, nowMs);
+}
+
+/** A message whose time is over gets no attempt, nor does the rest of one that a former leader was told to hold. */
+function begin(state: State, message: Message, recipients: readonly RoutedRecipient[], nowMs: number): void {
+  if (message.active.held) {
+    // Before recipients get outcomes here, which may end the pass.
+    message.stopped = 'hold';
+    assign(state, message, recipients, nowMs);
+    if (message.open > 0) stop(state, message, 'hold', nowMs);
+  } else if (isOverdue(state, message, nowMs)) {
+    message.stopped = 'expire';
+    tellOverdue(state, message, recipients, nowMs);
+    if (message.open === 0) endPass(state, message, nowMs);
+    else stop(state, message, 'expire', nowMs);
+  } else {
+    assign(state, message, recipients, nowMs);
+  }
 }
 
 /**
@@ -53,7 +71,7 @@ export function restore(
   for (const message of messages) {
     const busy = held.get(message);
     const rest = message.active.recipients.filter(({ index }) => busy?.has(index) !== true);
-    assign(state, message, rest, nowMs);
+    begin(state, message, rest, nowMs);
   }
 }
 

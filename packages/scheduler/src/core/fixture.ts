@@ -87,6 +87,8 @@ export function makeMessage(
     activatedMs,
     pass: 0,
     warned: false,
+    held: false,
+    forcedExpire: false,
     unreported: [],
     unreportedSuccess: [],
     ...rest,

@@ -31,6 +31,12 @@ export class Message {
   awaits: NoticeRequest['notice'] | undefined;
   /** A warning of the delay was sent. */
   warned: boolean;
+  /** Why nothing of it is handed out any more; see stopping.ts. */
+  stopped: 'hold' | 'delete' | 'expire' | undefined;
+  /** Recipients were taken out without an outcome, as a hold does. */
+  withdrawn = false;
+  /** An operator expired it. */
+  forcedExpire: boolean;
   /** Its destinations are revived when it meets them, and defer_transports does not apply ("flush this one"). */
   readonly flushing: boolean;
   #entryOf: Map<number, Entry> | undefined;
@@ -41,6 +47,7 @@ export class Message {
     this.bounced = active.unreported.length > 0;
     this.succeeded = active.unreportedSuccess.length > 0;
     this.warned = active.warned;
+    this.forcedExpire = active.forcedExpire;
   }
 
   /** The entry that holds or held a recipient in this pass. To be asked only after the message was grouped. */

@@ -1,7 +1,7 @@
 /**
  * The end of a message's pass, when every recipient in it was tried: notices are asked for one after the other (the bounce
- * daemon answers each through the inbox), then the message is deferred or retired. Expiry and delay are looked at here and
- * nowhere else, so a message is never returned without an attempt.
+ * daemon answers each through the inbox), then the message is deferred or retired. A message whose time is over is returned
+ * here too; stopping.ts brings one here that waits elsewhere.
  */
 import type { InboxEntry, NoticeRequest } from '@mailfleet/queue';
 import type { Message } from './model.ts';
@@ -12,19 +12,28 @@ export function endPass(state: State, message: Message, nowMs: number): void {
   const { envelope } = message.active;
   const { queueId } = envelope;
   const { turn, settings } = state;
-  if (message.bounced) {
+  if (message.stopped === 'delete') {
+    leave(state, message);
+  } else if (message.bounced) {
     message.bounced = false;
     ask(state, message, 'failure');
   } else if (message.succeeded) {
     message.succeeded = false;
     ask(state, message, 'success');
-  } else if (!message.deferred) {
+  } else if (!message.deferred && !message.withdrawn) {
     leave(state, message);
     turn.conclusions.push({ kind: 'retire', queueId });
     turn.concluded.push({ kind: 'removed', queueId });
-  } else if (isExpired(settings, envelope, nowMs)) {
+  } else if (message.stopped === 'hold') {
+    // The queue puts it on hold, or makes it due if it was released meanwhile. What was not tried is as due as it was before.
+    leave(state, message);
+    const failed = message.deferred && !message.forcedExpire;
+    const dueMs = failed ? nextAttemptMs(settings, envelope.createdMs, nowMs) : nowMs;
+    turn.conclusions.push({ kind: 'defer', queueId, dueMs });
+  } else if (message.forcedExpire || isExpired(settings, envelope, nowMs)) {
     message.deferred = false;
-    turn.concluded.push({ kind: 'expired', queueId, from: envelope.sender });
+    const forced = message.forcedExpire;
+    turn.concluded.push({ kind: 'expired', queueId, from: envelope.sender, ...(forced ? { forced } : {}) });
     ask(state, message, 'expiry');
   } else if (!message.warned && isWarningDue(settings, envelope, nowMs)) {
     message.warned = true;

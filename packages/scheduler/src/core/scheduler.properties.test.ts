@@ -1,6 +1,6 @@
 /**
  * Random histories: messages arrive, results of every kind come in any order, twice or late, batches end half done or
- * vanish, time passes. Run with SEED=<number> to repeat one that failed.
+ * vanish, time passes, operators hold, release and expire. Run with SEED=<number> to repeat one that failed.
  */
 import type { ActiveMessage, NoticeRequest } from '@mailfleet/queue';
 import type { Batch, OutcomeKind } from '@mailfleet/smtp';
@@ -49,6 +49,8 @@ class World {
   readonly final = new Set<string>();
   /** Batch, message and index of recipients whose outcome was reported: no longer in that batch's hand. */
   readonly reported = new Set<string>();
+  /** Messages that an operator held: they come back as due as they were. */
+  readonly held = new Set<string>();
   healthy = false;
 
   constructor(seed: number) {
@@ -122,6 +124,7 @@ class World {
       this.batches.set(batch.id, batch);
     }
     this.expectLimits();
+    this.recall(turn.recalls);
     for (const conclusion of turn.conclusions) {
       if (conclusion.kind === 'notice') {
         this.notices.push(conclusion.request);
@@ -132,7 +135,8 @@ class World {
       if (message === undefined) throw new Error(`${conclusion.queueId} was concluded and is not active`);
       this.active.delete(conclusion.queueId);
       if (conclusion.kind === 'defer') {
-        check(conclusion.dueMs >= this.nowMs + 1000, 'a retry keeps its distance');
+        const released = this.held.delete(conclusion.queueId);
+        check(released || conclusion.dueMs >= this.nowMs + 1000, 'a retry keeps its distance');
         this.deferred.push({ message: { ...message, pass: message.pass + 1 }, dueMs: conclusion.dueMs });
       } else {
         this.retired.add(conclusion.queueId);
@@ -140,6 +144,20 @@ class World {
           check(this.final.has(`${conclusion.queueId} ${index}`), 'a retired message has no open recipient');
       }
     }
+  }
+
+  /** Takes back some of the batches that no worker has begun. */
+  recall(batchIds: ReadonlySet<string>): void {
+    for (const id of batchIds) {
+      const begun = [...this.reported].some((reported) => reported.startsWith(`${id} `));
+      if (begun || this.random() < 0.3 || !this.batches.delete(id)) continue;
+      this.core.recalled(id, this.nowMs);
+    }
+  }
+
+  /** A message of the active queue. */
+  someone(): string {
+    return this.pick('', ...this.active.keys());
   }
 
   /** No window and no transport is exceeded, and no recipient is in two hands. */
@@ -195,7 +213,7 @@ class World {
       ...([...this.batches.values(), undefined] as [Batch | undefined]),
     );
     const late = this.past.at(-1);
-    switch (this.pick('end', 'end', 'end', 'part', 'vanish', 'late', 'notified', 'time', 'flush')) {
+    switch (this.pick('end', 'end', 'end', 'part', 'vanish', 'late', 'notified', 'time', 'operator')) {
       case 'end':
       case 'vanish':
         if (batch === undefined) break;
@@ -215,18 +233,32 @@ class World {
         if (request === undefined) break;
         // Now and then the daemon dies before it is done with the job, and says it again.
         if (this.random() < 0.1) this.notices.push(request);
+        if (request.notice === 'expiry')
+          for (const { index } of this.active.get(request.queueId)?.recipients ?? [])
+            this.final.add(`${request.queueId} ${index}`);
         this.core.apply({ id: '0-1', kind: 'notified', ...request }, this.nowMs);
         break;
       }
       case 'time':
         this.nowMs += Math.floor(this.random() * 400);
         break;
-      case 'flush':
-        if (this.random() < 0.1)
-          this.core.apply({ id: '0-1', kind: 'command', command: 'flush' }, this.nowMs);
+      case 'operator':
+        this.operate();
         break;
     }
     this.turn();
+  }
+
+  operate(): void {
+    const command = this.pick('flush', 'hold', 'expire');
+    const queueId = this.someone();
+    if (this.random() > 0.1 || (this.healthy && command !== 'flush')) return;
+    if (command === 'flush') {
+      this.core.apply({ id: '0-1', kind: 'command', command }, this.nowMs);
+    } else if (queueId !== '') {
+      if (command === 'hold') this.held.add(queueId);
+      this.core.apply({ id: '0-1', kind: 'command', command, queueId }, this.nowMs);
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /** What the core decided and the shell has to carry out, collected over one turn. */
-import type { Conclusion } from '@mailfleet/queue';
-import type { Batch, RequestResult } from '@mailfleet/smtp';
+import type { Conclusion, LocalResult } from '@mailfleet/queue';
+import type { Batch } from '@mailfleet/smtp';
 import type { MailEvent } from '@mailfleet/telemetry';
 
 /**
@@ -10,12 +10,14 @@ import type { MailEvent } from '@mailfleet/telemetry';
 export interface Turn {
   readonly batches: Batch[];
   /** Outcomes that the scheduler decided itself. */
-  readonly locals: RequestResult[];
+  readonly locals: LocalResult[];
+  /** Ids of batches to take back, if no worker has begun them. */
+  readonly recalls: Set<string>;
   readonly conclusions: Conclusion[];
   readonly events: MailEvent[];
   readonly concluded: MailEvent[];
 }
 
 export function makeTurn(): Turn {
-  return { batches: [], locals: [], conclusions: [], events: [], concluded: [] };
+  return { batches: [], locals: [], recalls: new Set(), conclusions: [], events: [], concluded: [] };
 }
