@@ -14,6 +14,7 @@ export function settingsFrom(config: Config): CoreSettings {
     delayWarningMs: config.get('delay_warning_time'),
     activeLimit,
     recipientLimit: Math.max(config.get('qmgr_message_recipient_limit'), activeLimit),
+    clogWarnMs: config.get('qmgr_clog_warn_time'),
     batchLimit: config.get('destination_batch_limit'),
     batchByteLimit: config.get('destination_batch_byte_limit'),
     deferTransports: new Set(config.get('defer_transports')),

@@ -4,6 +4,7 @@
  */
 import type { ActiveMessage, RoutedRecipient } from '@mailfleet/queue';
 import type { Batch, Outcome } from '@mailfleet/smtp';
+import { warnOfClog } from './clog.ts';
 import { queueNameOf, sortRecipients } from './grouping.ts';
 import { deferral, type LocalOutcome, localOutcome, outcomesOf } from './local.ts';
 import {
@@ -118,7 +119,7 @@ function assign(state: State, message: Message, recipients: readonly RoutedRecip
     const transport = transportOf(state, recipient.transport);
     const local =
       localOutcome(transport.settings.agent, transport.name, recipient.nexthop) ??
-      place(state, message, transport, recipient);
+      place(state, message, transport, recipient, nowMs);
     if (local === undefined) continue;
     noteOutcome(message, local.kind, recipient);
     const told = outcomesOf(message, [recipient], local, nowMs);
@@ -139,6 +140,7 @@ function place(
   message: Message,
   transport: Transport,
   recipient: RoutedRecipient,
+  nowMs: number,
 ): LocalOutcome | undefined {
   const { settings } = state;
   const lifted = message.flushing || state.transportsLifted;
@@ -158,6 +160,7 @@ function place(
   }
   addEntry(makeEntry(peer, [recipient]), false);
   offer(destination);
+  warnOfClog(state, destination, nowMs);
   return undefined;
 }
 

@@ -26,6 +26,7 @@ export function makeSettings(core: Partial<CoreSettings> = {}, limits: Limits = 
     delayWarningMs: 0,
     activeLimit: 1_000_000,
     recipientLimit: 1_000_000,
+    clogWarnMs: 0,
     batchLimit: 100,
     batchByteLimit: 10_485_760,
     deferTransports: new Set(),

@@ -173,6 +173,8 @@ export class Destination implements HeapItem {
   trouble: HopStatus | undefined;
   /** It pauses between deliveries (destination rate delay). */
   suspended = false;
+  /** No warning that it takes up the active queue before this time. */
+  clogQuietMs = 0;
   /** When it is revived or resumed. */
   timerMs = 0;
   heapIndex = -1;

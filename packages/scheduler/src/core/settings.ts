@@ -34,6 +34,8 @@ export interface CoreSettings extends RetrySettings {
   readonly activeLimit: number;
   /** qmgr_message_recipient_limit; twice as many destinations are remembered while they are dead. */
   readonly recipientLimit: number;
+  /** qmgr_clog_warn_time; 0 is never. */
+  readonly clogWarnMs: number;
   /** destination_batch_limit, in delivery requests. */
   readonly batchLimit: number;
   /** destination_batch_byte_limit */
