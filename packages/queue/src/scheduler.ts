@@ -2,13 +2,14 @@
 import { hostname } from 'node:os';
 import { keysOfShard, type QueueContext } from './context.ts';
 import { pageOfControls, readLease } from './destinations.ts';
+import { makeExpiry } from './expiry.ts';
 import { repeatCopies, settlePart, settleParts } from './fanout.ts';
+import { fenced } from './fenced.ts';
 import { makeInboxReader, nextInboxId } from './inbox.ts';
 import { parseRecord, parseView } from './message-record.ts';
 import {
   type ActiveMessage,
   type Conclusion,
-  type Lease,
   LeaseLostError,
   type RecipientPage,
   type RoutedRecipient,
@@ -105,6 +106,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       );
     },
 
+    ...makeExpiry(context),
     readInbox: makeInboxReader(context),
     async conclude(lease, conclusions, through) {
       const keys = keysOfShard(context, lease.shard);
@@ -157,6 +159,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
             batchedMs: now(),
             worker: `qmgr@${hostname()}`,
             wantsSuccess: new Set(),
+            onlyUntried: result.onlyUntried === true,
           },
           result,
         ),
@@ -165,6 +168,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
 
     addBatches: async (batches) => (await context.bull()).batches.add(batches),
     outstandingBatches: async (shard) => (await context.bull()).batches.outstanding(shard),
+    recallBatches: async (shard, batchIds) => (await context.bull()).batches.recall(shard, batchIds),
     vanishedBatches: async (shard, batchIds) => (await context.bull()).batches.vanished(shard, batchIds),
 
     async finishFanout(lease, ageMs) {
@@ -212,14 +216,4 @@ function pageOf(
 
 function argumentsOf(conclusion: Exclude<Conclusion, { kind: 'notice' }>): Argument[] {
   return [conclusion.kind, conclusion.queueId, conclusion.kind === 'defer' ? conclusion.dueMs : ''];
-}
-
-/** Turns a script's refusal into LeaseLostError. */
-async function fenced<T>(lease: Lease, answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof Error && error.message.includes('FENCED')) throw new LeaseLostError(lease.shard);
-    throw error;
-  }
 }

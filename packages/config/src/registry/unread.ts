@@ -89,7 +89,6 @@ export const unread: readonly string[] = [
   'process_id',
   'process_name',
   'propagate_unmatched_extensions',
-  'qmgr_clog_warn_time',
   'qmgr_daemon_timeout',
   'qmgr_ipc_timeout',
   'queue_run_delay',

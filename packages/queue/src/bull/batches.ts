@@ -43,6 +43,8 @@ export interface Batches {
   queue(shard: number): BatchQueue;
   add(batches: readonly Batch[]): Promise<void>;
   outstanding(shard: number): Promise<readonly Batch[]>;
+  /** Removes batches that no worker ever had; answers which. One that ended within these milliseconds may be among them. */
+  recall(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
   vanished(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
   /** Which worker has a batch, if any took it yet, and since when it has it or it waits; undefined when it ended. */
   holder(
@@ -118,6 +120,19 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
         for (const job of jobs) if (job !== undefined) batches.push(job.data);
       }
       return batches;
+    },
+    async recall(shard, batchIds) {
+      const removed = await Promise.all(
+        batchIds.map(async (id) => {
+          const job = await queue(shard).getJob(id);
+          // One that a worker had may be in doubt, which the next worker asks about because it was handed out before.
+          if (job === undefined || job.attemptsStarted > 0 || (await job.getState()) !== 'waiting')
+            return false;
+          // 0: a worker has its lock by now.
+          return (await queue(shard).remove(id)) === 1;
+        }),
+      );
+      return batchIds.filter((_, i) => removed[i] === true);
     },
     async vanished(shard, batchIds) {
       const gone: string[] = [];

@@ -4,6 +4,7 @@
  */
 import type { ActiveMessage, RecipientPage, RoutedRecipient } from '@mailfleet/queue';
 import type { Batch, Outcome } from '@mailfleet/smtp';
+import { warnOfClog } from './clog.ts';
 import { queueNameOf, sortRecipients } from './grouping.ts';
 import { deferral, type LocalOutcome, localOutcome, outcomesOf } from './local.ts';
 import {
@@ -19,6 +20,7 @@ import { endPass } from './pass.ts';
 import { revive } from './reviving.ts';
 import { countRecipient, firstReadSize, readOn, readToEnd } from './slots.ts';
 import { controlsOf, destinationOf, type State, transportOf } from './state.ts';
+import { reasonToStop, stop, tellOverdue } from './stopping.ts';
 import { addEntry, offer, retireIfDone } from './transport.ts';
 
 export function enter(state: State, active: ActiveMessage, nowMs: number): void {
@@ -49,7 +51,7 @@ export function recipientsRead(state: State, queueId: string, page: RecipientPag
   const { handedOut } = message;
   const news =
     handedOut === undefined ? page.recipients : page.recipients.filter(({ index }) => !handedOut.has(index));
-  assign(state, message, news, nowMs);
+  take(state, message, news, nowMs);
   for (const job of message.jobs) {
     // It may have become small enough to go first, or large enough for others to do so.
     job.transport.candidate = undefined;
@@ -81,6 +83,7 @@ export function restore(
     const { handedOut } = message;
     const rest = recipients.filter(({ index }) => handedOut?.has(index) !== true);
     if (message.formerFlights === 0) begin(state, message, rest, nowMs);
+    else message.stopped = reasonToStop(state, message, nowMs);
   }
 }
 
@@ -147,16 +150,31 @@ function register(state: State, active: ActiveMessage): Message {
 
 /** The first recipients of a message; what there is no room for is forgotten and read again. */
 function begin(state: State, message: Message, recipients: readonly RoutedRecipient[], nowMs: number): void {
+  message.stopped = reasonToStop(state, message, nowMs);
   const most = firstReadSize(state, message);
   if (recipients.length <= most) {
-    assign(state, message, recipients, nowMs);
+    take(state, message, recipients, nowMs);
     return;
   }
   const first = recipients.toSorted((a, b) => a.index - b.index).slice(0, most);
   message.unread += recipients.length - most;
   message.after = first.at(-1)?.index ?? -1;
   message.lastReadMs = nowMs;
-  assign(state, message, first, nowMs);
+  take(state, message, first, nowMs);
+}
+
+/** Recipients that were read: those of a stopped message are not handed out. */
+function take(state: State, message: Message, recipients: readonly RoutedRecipient[], nowMs: number): void {
+  const { stopped } = message;
+  if (stopped === undefined) {
+    assign(state, message, recipients, nowMs);
+    return;
+  }
+  if (stopped === 'expire') tellOverdue(state, message, recipients, nowMs);
+  else if (recipients.length > 0) message.withdrawn = true;
+  if (message.unread === 0) readToEnd(message);
+  if (message.open === 0) endPass(state, message, nowMs);
+  else stop(state, message, stopped, nowMs);
 }
 
 function assign(state: State, message: Message, recipients: readonly RoutedRecipient[], nowMs: number): void {
@@ -214,6 +232,7 @@ function place(
   addEntry(entry, false);
   addRecipient(state, entry, recipient);
   offer(destination);
+  warnOfClog(state, destination, nowMs);
   return undefined;
 }
 

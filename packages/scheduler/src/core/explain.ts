@@ -11,7 +11,7 @@ import type {
 } from '@mailfleet/queue';
 import { controlKey } from './controlled.ts';
 import type { Destination, Entry, Message, Transport } from './model.ts';
-import type { State } from './state.ts';
+import { openEntries, type State } from './state.ts';
 
 /** Destinations, and batches of one, that an answer names at most. */
 const MOST = 20;
@@ -41,13 +41,6 @@ function messageState(state: State, message: Message, nowMs: number): NonNullabl
       .map(([destination, entries]) => atDestination(destination, entries, nowMs)),
     more: Math.max(byDestination.length - MOST, 0),
   };
-}
-
-/** A message does not list its entries: the waiting ones stand with their peers, the others with their batches. */
-function openEntries({ flights }: State, message: Message): Entry[] {
-  const waiting = message.jobs.flatMap(({ peers }) => peers.flatMap((peer) => peer.waiting));
-  const busy = Array.from(flights.values(), ({ entries }) => entries).flat();
-  return [...waiting, ...busy.filter((entry) => entry.message === message && entry.flight !== undefined)];
 }
 
 function atDestination(

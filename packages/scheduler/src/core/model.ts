@@ -44,6 +44,12 @@ export class Message {
   awaits: NoticeRequest['notice'] | undefined;
   /** A warning of the delay was sent. */
   warned: boolean;
+  /** Why nothing of it is handed out any more; see stopping.ts. */
+  stopped: 'hold' | 'delete' | 'expire' | undefined;
+  /** Recipients were taken out without an outcome, as a hold does. */
+  withdrawn = false;
+  /** An operator expired it. */
+  forcedExpire: boolean;
   /** Its destinations are revived when it meets them, and defer_transports does not apply ("flush this one"). */
   readonly flushing: boolean;
   /** A message with one entry needs no index. */
@@ -61,6 +67,7 @@ export class Message {
     this.bounced = active.unreported.length > 0;
     this.succeeded = active.unreportedSuccess.length > 0;
     this.warned = active.warned;
+    this.forcedExpire = active.forcedExpire;
   }
 
   park(controls: Controls): void {
@@ -222,6 +229,8 @@ export class Destination implements HeapItem {
   lastReply: { readonly reason: string; readonly atMs: number } | undefined;
   /** It pauses between deliveries (destination rate delay). */
   suspended = false;
+  /** No warning that it takes up the active queue before this time. */
+  clogQuietMs = 0;
   /** When it is revived or resumed. */
   timerMs = 0;
   heapIndex = -1;

@@ -5,10 +5,12 @@
 import type { InboxEntry } from '@mailfleet/queue';
 import { park } from './controls.ts';
 import { noteOutcome } from './entering.ts';
+import { finish } from './finishing.ts';
 import type { Flight } from './model.ts';
 import { endPass } from './pass.ts';
-import { deferEntry, die, finish, revive } from './reviving.ts';
+import { deferEntry, die, revive } from './reviving.ts';
 import { dropIfIdle, type State, setTimer } from './state.ts';
+import { settle } from './stopping.ts';
 import { addEntry, dropEntry, offer } from './transport.ts';
 
 /** Workers that stop give work back, so it goes out again at once; what comes back time and again must not go round in circles. */
@@ -63,8 +65,8 @@ function applyOutcomes(state: State, result: Result, flight: Flight | undefined,
   return news;
 }
 
-/** The batch is with nobody any more: its worker ended it, or vanished. */
-export function endBatch(state: State, batchId: string, nowMs: number): void {
+/** The batch is with nobody any more: its worker ended it, or vanished; or no worker had it yet, and it was called back. */
+export function endBatch(state: State, batchId: string, nowMs: number, recalled = false): void {
   const flight = state.flights.get(batchId);
   if (flight === undefined) return;
   state.flights.delete(batchId);
@@ -75,7 +77,11 @@ export function endBatch(state: State, batchId: string, nowMs: number): void {
   for (const entry of flight.entries.toReversed()) {
     if (entry.flight !== flight) continue;
     entry.flight = undefined;
-    entry.returns += 1;
+    if (entry.message.stopped !== undefined) {
+      settle(state, entry, nowMs);
+      continue;
+    }
+    if (!recalled) entry.returns += 1;
     if (destination.controls?.isPaused(nowMs) === true) {
       park(state, entry, destination.controls, nowMs);
       continue;

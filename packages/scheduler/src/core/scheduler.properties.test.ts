@@ -1,6 +1,7 @@
 /**
  * Random histories under random settings: messages arrive, long lists are read bit by bit, results of every kind come in any
- * order, twice or late, batches end half done or vanish, leaders change, time passes. Run with SEED=<number> to repeat one that failed.
+ * order, twice or late, batches end half done or vanish, operators hold, release and expire, leaders change, time passes. Run with
+ * SEED=<number> to repeat one that failed.
  */
 import type { ActiveMessage, NoticeRequest, RecipientPage } from '@mailfleet/queue';
 import type { Batch, OutcomeKind } from '@mailfleet/smtp';
@@ -90,6 +91,9 @@ class World {
   readonly reported = new Set<string>();
   /** Recipients that this leader was given and that have no outcome since. */
   readonly inMemory = new Set<string>();
+  /** Messages in active that an operator held: they come back as due as they were; and those that one expired. */
+  readonly held = new Set<string>();
+  readonly forced = new Set<string>();
   healthy = false;
 
   constructor(given: Rules) {
@@ -174,8 +178,9 @@ class World {
   }
 
   /** As the queue shows a message: a list of some length has to be read. */
-  view(message: ActiveMessage): ActiveMessage {
-    const { queueId } = message.envelope;
+  view(stored: ActiveMessage): ActiveMessage {
+    const { queueId } = stored.envelope;
+    const message = { ...stored, held: this.held.has(queueId), forcedExpire: this.forced.has(queueId) };
     const list = this.lists.get(queueId) ?? [];
     if (list.length > 1) return { ...message, recipients: [], unread: list.length };
     const recipients = list.filter(({ index }) => !this.final.has(`${queueId} ${index}`));
@@ -245,6 +250,7 @@ class World {
       this.batches.set(batch.id, batch);
     }
     this.expectLimits();
+    this.recall(turn.recalls);
     for (const conclusion of turn.conclusions) {
       if (conclusion.kind === 'notice') {
         this.notices.push(conclusion.request);
@@ -255,7 +261,8 @@ class World {
       if (message === undefined) throw new Error(`${conclusion.queueId} was concluded and is not active`);
       this.active.delete(conclusion.queueId);
       if (conclusion.kind === 'defer') {
-        check(conclusion.dueMs >= this.nowMs + 1000, 'a retry keeps its distance');
+        const released = this.held.delete(conclusion.queueId);
+        check(released || conclusion.dueMs >= this.nowMs + 1000, 'a retry keeps its distance');
         this.deferred.push({ message: { ...message, pass: message.pass + 1 }, dueMs: conclusion.dueMs });
       } else {
         this.retired.add(conclusion.queueId);
@@ -273,6 +280,20 @@ class World {
     const { activeLimit, minimum, pool, extra } = this.rules;
     const bound = minimum * activeLimit + SERVED.length * (pool + extra) + activeLimit;
     check(this.inMemory.size <= bound, `${this.inMemory.size} recipients are within ${bound}`);
+  }
+
+  /** Takes back some of the batches that no worker has begun. */
+  recall(batchIds: ReadonlySet<string>): void {
+    for (const id of batchIds) {
+      const begun = [...this.reported].some((reported) => reported.startsWith(`${id} `));
+      if (begun || this.random() < 0.3 || !this.batches.delete(id)) continue;
+      this.core.recalled(id, this.nowMs);
+    }
+  }
+
+  /** A message of the active queue. */
+  someone(): string {
+    return this.pick('', ...this.active.keys());
   }
 
   /** No window and no transport is exceeded, and no recipient is in two hands. */
@@ -347,7 +368,7 @@ class World {
         'read',
         'read',
         'time',
-        'flush',
+        'operator',
         'leader',
       )
     ) {
@@ -372,6 +393,7 @@ class World {
         if (this.random() < 0.1) this.notices.push(request);
         for (const { index } of this.lists.get(request.queueId) ?? []) {
           this.unreported.delete(`${request.queueId} ${index}`);
+          if (request.notice === 'expiry') this.final.add(`${request.queueId} ${index}`);
         }
         this.core.apply({ id: '0-1', kind: 'notified', ...request }, this.nowMs);
         break;
@@ -387,12 +409,25 @@ class World {
       case 'time':
         this.nowMs += Math.floor(this.random() * 400);
         break;
-      case 'flush':
-        if (this.random() < 0.1)
-          this.core.apply({ id: '0-1', kind: 'command', command: 'flush' }, this.nowMs);
+      case 'operator':
+        this.operate();
         break;
     }
     this.turn();
+  }
+
+  operate(): void {
+    const command = this.pick('flush', 'hold', 'expire');
+    const queueId = this.someone();
+    if (this.random() > 0.1 || (this.healthy && command !== 'flush')) return;
+    if (command === 'flush') {
+      this.core.apply({ id: '0-1', kind: 'command', command }, this.nowMs);
+    } else if (queueId !== '') {
+      (command === 'hold' ? this.held : this.forced).add(queueId);
+      // What it lets go of has no outcome.
+      for (const { index } of this.lists.get(queueId) ?? []) this.inMemory.delete(`${queueId} ${index}`);
+      this.core.apply({ id: '0-1', kind: 'command', command, queueId }, this.nowMs);
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 /** All that the core knows: the objects of model.ts by name, the timers, and the turn in the making. */
 import { type Controls, controlKey } from './controlled.ts';
 import { Heap } from './heap.ts';
-import { Destination, type Flight, type Message, Transport } from './model.ts';
+import { Destination, type Entry, type Flight, type Message, Transport } from './model.ts';
 import type { CoreSettings } from './settings.ts';
 import { makeTurn, type Turn } from './turn.ts';
 
@@ -104,6 +104,13 @@ export function dropIfIdle(state: State, destination: Destination): void {
   if (transport.destinations.get(name) !== destination) return;
   transport.destinations.delete(name);
   state.destinations -= 1;
+}
+
+/** A message does not list its entries: the waiting ones stand with their peers, the others with their batches. */
+export function openEntries({ flights }: State, message: Message): Entry[] {
+  const waiting = message.jobs.flatMap(({ peers }) => peers.flatMap((peer) => peer.waiting));
+  const busy = Array.from(flights.values(), ({ entries }) => entries).flat();
+  return [...waiting, ...busy.filter((entry) => entry.message === message && entry.flight !== undefined)];
 }
 
 export function setTimer(state: State, item: Destination | Transport, dueMs: number): void {

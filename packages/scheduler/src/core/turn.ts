@@ -1,6 +1,6 @@
 /** What the core decided and the shell has to carry out, collected over one turn. */
-import type { Conclusion, InboxEntry } from '@mailfleet/queue';
-import type { Batch, RequestResult } from '@mailfleet/smtp';
+import type { Conclusion, InboxEntry, LocalResult } from '@mailfleet/queue';
+import type { Batch } from '@mailfleet/smtp';
 import type { MailEvent } from '@mailfleet/telemetry';
 
 /** The next recipients of a message, behind the one with index `after`; -1 is the beginning. */
@@ -18,7 +18,9 @@ export interface RecipientRead {
 export interface Turn {
   readonly batches: Batch[];
   /** Outcomes that the scheduler decided itself. */
-  readonly locals: RequestResult[];
+  readonly locals: LocalResult[];
+  /** Ids of batches to take back, if no worker has begun them. */
+  readonly recalls: Set<string>;
   readonly conclusions: Conclusion[];
   /** Recipients to read; the answer goes to `recipientsRead`. */
   readonly reads: RecipientRead[];
@@ -36,6 +38,7 @@ export function makeTurn(): Turn {
   return {
     batches: [],
     locals: [],
+    recalls: new Set(),
     conclusions: [],
     reads: [],
     wakes: [],
