@@ -17,9 +17,9 @@ import {
   mailboxOf,
   type Ports,
   recipientsOf,
+  returnPathOf,
   type Scenario,
   scenarioDomain,
-  senderOf,
 } from './scenario.ts';
 import { startServers } from './servers.ts';
 
@@ -161,7 +161,7 @@ const submit = async (port: number, scenarios: readonly Scenario[]): Promise<rea
       ret === undefined ? '' : `RET=${ret}`,
     ];
     await say(
-      `MAIL FROM:<${senderOf(scenario)}> ${parameters.filter((item) => item !== '').join(' ')}`.trimEnd(),
+      `MAIL FROM:<${returnPathOf(scenario)}> ${parameters.filter((item) => item !== '').join(' ')}`.trimEnd(),
       '250',
     );
     for (const recipient of recipientsOf(scenario)) {

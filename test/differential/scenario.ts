@@ -59,11 +59,18 @@ export const recipientsOf = (scenario: Scenario): readonly ScenarioRecipient[] =
   (scenario.recipients ?? ['one']).map((item) => (typeof item === 'string' ? { localPart: item } : item));
 
 /** A recipient as on the wire. */
-export const mailboxOf = ({ localPart }: ScenarioRecipient, index: number): string => {
-  const quoted = /^[^\s"\\<>()[\],;:@.]+(\.[^\s"\\<>()[\],;:@.]+)*$/.test(localPart)
+export const mailboxOf = ({ localPart }: ScenarioRecipient, index: number): string =>
+  `${quoted(localPart)}@${scenarioDomain(index)}`;
+
+const quoted = (localPart: string): string =>
+  /^[^\s"\\<>()[\],;:@.]+(\.[^\s"\\<>()[\],;:@.]+)*$/.test(localPart)
     ? localPart
     : `"${localPart.replace(/["\\]/g, '\\$&')}"`;
-  return `${quoted}@${scenarioDomain(index)}`;
+
+/** The sender as on the wire. */
+export const returnPathOf = (scenario: Scenario): string => {
+  const [, localPart, domain] = /^(.*)(@.*)$/.exec(senderOf(scenario)) ?? [];
+  return localPart === undefined ? '' : `${quoted(localPart)}${domain}`;
 };
 
 export const senderOf = (scenario: Scenario): string => scenario.sender ?? 'sender@example.org';

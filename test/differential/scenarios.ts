@@ -4,6 +4,7 @@
  */
 import type { Action, Stage } from '@mailfleet/test-kit';
 import { dnsScenarios } from './dns-scenarios.ts';
+import { oddScenarios } from './odd-scenarios.ts';
 import type { Scenario } from './scenario.ts';
 import { tlsScenarios } from './tls-scenarios.ts';
 
@@ -482,4 +483,5 @@ export const scenarios: readonly Scenario[] = [
   ...lmtp,
   ...tlsScenarios,
   ...dnsScenarios,
+  ...oddScenarios,
 ];
