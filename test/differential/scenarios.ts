@@ -3,6 +3,8 @@
  * line or two each, by subject as in smtp-client's rules: set-up, transaction, content, addresses and parameters, several hosts, LMTP.
  */
 import type { Action, Stage } from '@mailfleet/test-kit';
+import { dnsScenarios } from './dns-scenarios.ts';
+import { oddScenarios } from './odd-scenarios.ts';
 import type { Scenario } from './scenario.ts';
 import { tlsScenarios } from './tls-scenarios.ts';
 
@@ -480,4 +482,6 @@ export const scenarios: readonly Scenario[] = [
   ...hosts,
   ...lmtp,
   ...tlsScenarios,
+  ...dnsScenarios,
+  ...oddScenarios,
 ];

@@ -42,7 +42,6 @@ function makeAgents(
   config: Config,
   telemetry: Pick<Telemetry, 'emit' | 'log'>,
 ): (transport: string, protocol: Protocol) => DeliveryAgent {
-  const warn = (sentence: string): void => telemetry.log.warn(sentence);
   const resolver = createResolver({ servers: config.get('dns_servers') });
   const agents = new Map<string, DeliveryAgent>();
   const agentFor = (transport: string, protocol: Protocol): DeliveryAgent => {
@@ -53,7 +52,13 @@ function makeAgents(
         config,
         transport,
         protocol,
-        findHosts: createHostFinder({ config, protocol, resolver, warn }),
+        findHosts: createHostFinder({
+          config,
+          protocol,
+          resolver,
+          warn: (text) => telemetry.emit({ kind: 'remark', program: protocol, warning: true, text }),
+          note: (text) => telemetry.emit({ kind: 'remark', program: protocol, text }),
+        }),
         remark: telemetry.emit,
         agentFor: (other) => {
           const its = transportAgent(other);
