@@ -57,18 +57,20 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
 /** The lead's entry, and those behind it in scheduler order. */
 function fill(state: State, lead: Peer, nowMs: number): Entry[] {
   const { destination } = lead;
-  const { batchLimit, batchByteLimit } = state.settings;
+  const { batchLimit, batchByteLimit, batchRecipientLimit } = state.settings;
   const { destinationRateDelayMs, transportRateDelayMs } = destination.transport.settings;
   // A rate delay follows every delivery, so a batch may hold one.
   const limit = destinationRateDelayMs > 0 || transportRateDelayMs > 0 ? 1 : batchLimit;
   const share = Math.min(limit, Math.ceil(destination.waiting / destination.freeSlots));
   const entries: Entry[] = [];
   let bytes = 0;
+  let recipients = 0;
   for (let peer: Peer | undefined = lead; peer !== undefined; peer = destination.peers.peek()) {
     const entry = takeEntry(state, peer, nowMs);
     entries.push(entry);
     bytes += entry.message.active.envelope.sizeBytes;
-    if (entries.length >= share || bytes > batchByteLimit) break;
+    recipients += entry.recipients.length;
+    if (entries.length >= share || bytes > batchByteLimit || recipients >= batchRecipientLimit) break;
   }
   return entries;
 }
