@@ -4,7 +4,7 @@
  * session up to destination_batch_limit.
  */
 import type { Batch, DeliveryRequest, Protocol, Recipient } from '@mailfleet/smtp';
-import type { Entry, Flight, Peer, Transport } from './model.ts';
+import type { Destination, Entry, Flight, Peer, Transport } from './model.ts';
 import type { State } from './state.ts';
 import { nextPeer, offer, takeEntry } from './transport.ts';
 
@@ -29,6 +29,7 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
   for (const entry of entries) entry.flight = flight;
   state.flights.set(id, flight);
   offer(destination);
+  hintAtCaching(destination, nowMs);
 
   const batch: Batch = {
     id,
@@ -40,6 +41,8 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
     nexthop: destination.nexthop,
     batchedMs: nowMs,
     requests: entries.map(requestOf),
+    ...(destination.connectionLoad ? { connectionLoad: true } : {}),
+    ...(destination.connectionStore ? { connectionStore: true } : {}),
   };
   state.turn.batches.push(batch);
   for (const { message } of entries) {
@@ -51,6 +54,23 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
       nexthop: destination.nexthop,
       requests: entries.length,
     });
+  }
+}
+
+/**
+ * On-demand connection caching, as qmgr(8) decides it: volume is not counted, deliveries back to back are what makes an open
+ * session worth keeping. Compared in whole seconds.
+ */
+function hintAtCaching(destination: Destination, nowMs: number): void {
+  const second = Math.floor(nowMs / 1000);
+  const backToBack = Math.floor(destination.lastDoneMs / 1000) + 1 >= second;
+  if (!destination.connectionStore) {
+    if (!backToBack) return;
+    destination.connectionLoad = true;
+    destination.connectionStore = true;
+  } else if (destination.busy <= 1 && !backToBack) {
+    // Those that are open may still be used.
+    destination.connectionStore = false;
   }
 }
 

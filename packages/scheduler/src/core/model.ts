@@ -208,6 +208,10 @@ export class Destination implements HeapItem {
   waiting = 0;
   /** Batches under way. */
   busy = 0;
+  /** On-demand connection caching, and when a batch ended last; see batching.ts. */
+  connectionLoad = false;
+  connectionStore = false;
+  lastDoneMs = Number.NEGATIVE_INFINITY;
   /** Why it is dead. */
   trouble: HopStatus | undefined;
   /** It pauses between deliveries (destination rate delay). */
