@@ -194,6 +194,8 @@ export class UnreadJob implements Linked<UnreadJob> {
   }
 }
 
+const inJobOrder = (a: Peer, b: Peer): boolean => a.job.position < b.job.position;
+
 /** A destination: where the window is. */
 export class Destination implements HeapItem {
   readonly transport: Transport;
@@ -203,7 +205,7 @@ export class Destination implements HeapItem {
   readonly nexthop: string;
   readonly window: ConcurrencyWindow;
   /** Peers with waiting entries, in job order. */
-  readonly peers = new Heap<Peer>((a, b) => a.job.position < b.job.position);
+  readonly peers = new Heap<Peer>(inJobOrder);
   /** Entries of its peers. */
   waiting = 0;
   /** Batches under way. */
