@@ -45,7 +45,7 @@ export interface Look {
   readonly unread: number;
 }
 
-/** Reads some recipients behind the one with index `after`, at least `count` or what there is, but no more than a few pages of them. */
+/** Reads some recipients behind the one with index `after`: the rest of its page, and more pages when `count` is larger. None: there are no more. */
 export async function look(
   redis: Connection,
   message: string,
@@ -71,17 +71,23 @@ async function behind(
     return [rest.toSorted((a, b) => a.index - b.index), 0];
   }
   const { count: total, size, first } = record.paged;
-  const from = Math.max(
-    first.findLastIndex((index) => index <= after),
+  let from = Math.max(
+    first.findLastIndex((index) => index <= after + 1),
     0,
   );
-  const to = Math.min(from + 1 + Math.min(Math.ceil(count / size), MOST_PAGES), first.length);
-  const fields = Array.from({ length: to - from }, (_, i) => fieldOf(from + i));
-  const pages = await redis.hmget(message, ...fields);
-  // Null: the message left meanwhile.
-  if (pages.includes(null)) return [[], 0];
-  const recipients = pages.flatMap((page) => JSON.parse(page ?? '[]') as RoutedRecipient[]);
-  return [recipients.filter(({ index }) => index > after), Math.max(total - to * size, 0)];
+  for (;;) {
+    const to = Math.min(from + Math.min(Math.ceil(count / size), MOST_PAGES), first.length);
+    const fields = Array.from({ length: to - from }, (_, i) => fieldOf(from + i));
+    const pages = await redis.hmget(message, ...fields);
+    // Null: the message left meanwhile.
+    if (pages.includes(null)) return [[], 0];
+    const recipients = pages
+      .flatMap((page) => JSON.parse(page ?? '[]') as RoutedRecipient[])
+      .filter(({ index }) => index > after);
+    if (recipients.length > 0 || to === first.length) return [recipients, Math.max(total - to * size, 0)];
+    // `after` was the last of its page.
+    from = to;
+  }
 }
 
 /**

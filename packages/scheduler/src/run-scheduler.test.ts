@@ -255,6 +255,22 @@ test('a standby takes over from a leader that stops, and from one that falls sil
   expectOnce(attempts, 150);
 }, 60_000);
 
+test('shards together hand out no more batches of a transport than its process limit', async () => {
+  config = makeConfig({ ...values, default_process_limit: '5' });
+  startScheduler('a');
+  for (let index = 0; index < 40; index += 1) await accept(`u@d${index}.example`);
+  await waitFor(async () => (await queue.counts()).active === 40, WAIT_MS, 'all messages in active');
+  const waiting = async (): Promise<number> => {
+    const counts = (await queue.boardQueues()).map((each) => each.getJobCountByTypes('wait'));
+    return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+  };
+  await waitFor(async () => (await waiting()) >= 5, WAIT_MS, 'the batches');
+  expect(await waiting()).toBe(5);
+  const attempts = startWorker();
+  await drained();
+  expectOnce(attempts, 40);
+}, 60_000);
+
 test('a batch that vanished from the job queue goes out again', async () => {
   startScheduler('a');
   await accept('u@a.example');

@@ -29,15 +29,16 @@ const TROUBLE_PAUSE_MS = 1_000;
 /** Resolves when `signal` aborted and all leases are given back. Rejects only for a bug. */
 export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const { config, queue, telemetry } = options;
-  const leader: LeaderOptions = {
+  const common = {
     port: queue,
-    settings: settingsFrom(config),
     telemetry,
     batchLeaseMs: config.get('batch_lease_time'),
     now: makeClock(),
   };
   const shards = Array.from({ length: config.get('scheduler_shards') }, (_, shard) => shard);
-  await Promise.all(shards.map((shard) => runShard(options, leader, shard)));
+  await Promise.all(
+    shards.map((shard) => runShard(options, { ...common, settings: settingsFrom(config, shard) }, shard)),
+  );
 }
 
 async function runShard(options: SchedulerOptions, leader: LeaderOptions, shard: number): Promise<void> {

@@ -1,10 +1,11 @@
 /** The core's settings from the configuration. Names of per-transport parameters: postconf(5). */
 import type { Config } from '@mailfleet/config';
+import { fairShare } from '@mailfleet/queue';
 import { transportAgent } from '@mailfleet/routing';
 import { type Feedback, parseFeedback } from './core/feedback.ts';
 import type { CoreSettings, TransportSettings } from './core/settings.ts';
 
-export function settingsFrom(config: Config): CoreSettings {
+export function settingsFrom(config: Config, shard = 0): CoreSettings {
   const activeLimit = config.get('qmgr_message_active_limit');
   return {
     minimalBackoffMs: config.get('minimal_backoff_time'),
@@ -18,13 +19,14 @@ export function settingsFrom(config: Config): CoreSettings {
     clogWarnMs: config.get('qmgr_clog_warn_time'),
     batchLimit: config.get('destination_batch_limit'),
     batchByteLimit: config.get('destination_batch_byte_limit'),
+    batchRecipientLimit: config.get('destination_batch_recipient_limit'),
     deferTransports: new Set(config.get('defer_transports')),
     recipientDelimiter: config.get('recipient_delimiter'),
-    transport: (name) => transportSettings(config, name),
+    transport: (name) => transportSettings(config, name, shard),
   };
 }
 
-function transportSettings(config: Config, name: string): TransportSettings {
+function transportSettings(config: Config, name: string, shard: number): TransportSettings {
   // The configuration warned of an impossible amount, which counts as 1.
   const feedback = (
     suffix: 'destination_concurrency_positive_feedback' | 'destination_concurrency_negative_feedback',
@@ -53,6 +55,7 @@ function transportSettings(config: Config, name: string): TransportSettings {
       refillLimit: config.getTransport(name, 'recipient_refill_limit'),
       refillDelayMs: config.getTransport(name, 'recipient_refill_delay'),
     },
-    processLimit: config.get('default_process_limit'),
+    // Shards know nothing of each other, so each has its part of what the fleet may do at once.
+    processLimit: fairShare(config.get('default_process_limit'), config.get('scheduler_shards'), shard),
   };
 }

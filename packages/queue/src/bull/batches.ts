@@ -7,6 +7,7 @@ import { type Job, Queue, Worker } from 'bullmq';
 import { DELIVERY_QUEUE, type ShardKeys } from '../keys.ts';
 import { LeaseLostError } from '../ports.ts';
 import { type Connection, firstReady } from '../redis/connection.ts';
+import { fairShare } from '../shard.ts';
 import {
   type BullContext,
   EVENT_STREAM,
@@ -209,11 +210,6 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
       await Promise.all([...queues.values(), ...addingQueues.values()].map((each) => each.close()));
     },
   };
-}
-
-/** Sessions of one shard's worker: the remainder goes to the first shards, and no shard is left without. */
-export function fairShare(sessions: number, shards: number, shard: number): number {
-  return Math.max(1, Math.floor(sessions / shards) + (shard < sessions % shards ? 1 : 0));
 }
 
 export function aborted(signal: AbortSignal): Promise<void> {

@@ -10,6 +10,7 @@ import type { Destination } from './model.ts';
 import { applyResult, endBatch } from './results.ts';
 import { runTimers } from './reviving.ts';
 import { makeState, type State } from './state.ts';
+import { offer } from './transport.ts';
 
 const DOWN = { status: '4.4.2', reason: 'lost connection' };
 type Result = Extract<InboxEntry, { kind: 'result' }>;
@@ -96,10 +97,11 @@ describe('a report', () => {
 });
 
 describe('a dead destination', () => {
-  test('keeps its timer, whatever the batches still under way report', () => {
+  test('keeps its timer, whatever the batches still under way report, and forgets its hints', () => {
     const { state, destination } = busyState();
+    Object.assign(destination, { connectionLoad: true, connectionStore: true });
     for (const number of [1, 2, 3]) report(state, number, ['deferred', 'deferred'], DOWN);
-    expect(destination.timerMs).toBe(300_001);
+    expect(destination).toMatchObject({ timerMs: 300_001, connectionLoad: false, connectionStore: false });
     applyResult(
       state,
       resultOf('b0-1-4', 'm3', [[0, 'deferred']], { ...DOWN, reason: 'later' }) as Result,
@@ -144,6 +146,43 @@ test('with a rate delay a failure defers what waits, and the destination pauses 
   runTimers(state, 2001);
   cutBatches(state, 2001);
   expect(state.turn.batches).toHaveLength(1);
+});
+
+test('connections are worth keeping while deliveries come back to back', () => {
+  const state = makeState({ settings: makeSettings({ batchLimit: 1 }), shard: 0, fence: 1, term: '1' });
+  for (let id = 0; id < 20; id += 1) enter(state, makeMessage(`m${id}`, ['u@a.example']), 0);
+  const destination = state.transports.get('smtp')?.destinations.get('a.example');
+  const hints = (nowMs: number): string[] => {
+    cutBatches(state, nowMs);
+    return state.turn.batches
+      .splice(0)
+      .map(
+        ({ connectionLoad, connectionStore }) =>
+          `${connectionLoad ? 'LOAD' : ''} ${connectionStore ? 'STORE' : ''}`,
+      );
+  };
+  const complete = (number: number, nowMs: number): void => {
+    const result = resultOf(`b0-1-${number}`, `m${number - 1}`, [[0, 'deferred']]) as Result;
+    applyResult(state, result, nowMs);
+    endBatch(state, `b0-1-${number}`, nowMs);
+  };
+  const resize = (window: number): void => {
+    if (destination === undefined) throw new Error('no destination');
+    destination.window.size = window;
+    offer(destination);
+  };
+  expect(hints(0)).toEqual(Array.from({ length: 5 }, () => ' '));
+  complete(1, 1000);
+  resize(5);
+  expect(hints(1000)).toEqual(['LOAD STORE']);
+  resize(6);
+  expect(hints(6000)).toEqual(['LOAD STORE']);
+  for (let number = 2; number <= 7; number += 1) complete(number, 6000);
+  resize(1);
+  expect(hints(9000)).toEqual(['LOAD ']);
+  complete(8, 9000);
+  resize(1);
+  expect(hints(10_000)).toEqual(['LOAD STORE']);
 });
 
 test('sums of feedback survive a pause', () => {

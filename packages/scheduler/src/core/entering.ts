@@ -141,9 +141,9 @@ function destinationOfBatch(state: State, transport: Transport, batch: Batch): D
 function register(state: State, active: ActiveMessage): Message {
   const { queueId } = active.envelope;
   const flushing = state.flushing.delete(queueId);
-  // Recipients live in entries, and leave with them.
-  const { recipients: _, ...rest } = active;
-  const message = new Message(rest, state.settings.recipientMinimum, flushing);
+  // Recipients live in entries, and leave with them; a single one is not worth the copy.
+  const kept = active.recipients.length > 1 ? { ...active, recipients: [] } : active;
+  const message = new Message(kept, state.settings.recipientMinimum, flushing);
   state.messages.set(queueId, message);
   return message;
 }

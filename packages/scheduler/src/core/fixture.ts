@@ -31,6 +31,7 @@ export function makeSettings(core: Partial<CoreSettings> = {}, limits: Limits = 
     clogWarnMs: 0,
     batchLimit: 100,
     batchByteLimit: 10_485_760,
+    batchRecipientLimit: 1_000_000,
     deferTransports: new Set(),
     recipientDelimiter: '+',
     transport: (name) => ({

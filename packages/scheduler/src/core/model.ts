@@ -209,6 +209,8 @@ export class UnreadJob implements Linked<UnreadJob> {
   }
 }
 
+const inJobOrder = (a: Peer, b: Peer): boolean => a.job.position < b.job.position;
+
 /** A destination: where the window is. */
 export class Destination implements HeapItem {
   readonly transport: Transport;
@@ -218,11 +220,15 @@ export class Destination implements HeapItem {
   readonly nexthop: string;
   readonly window: ConcurrencyWindow;
   /** Peers with waiting entries, in job order. */
-  readonly peers = new Heap<Peer>((a, b) => a.job.position < b.job.position);
+  readonly peers = new Heap<Peer>(inJobOrder);
   /** Entries of its peers. */
   waiting = 0;
   /** Batches under way. */
   busy = 0;
+  /** On-demand connection caching, and when a batch ended last; see batching.ts. */
+  connectionLoad = false;
+  connectionStore = false;
+  lastDoneMs = Number.NEGATIVE_INFINITY;
   /** Why it is dead. */
   trouble: HopStatus | undefined;
   /** What the last delivery request ended with. */

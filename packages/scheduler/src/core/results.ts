@@ -73,6 +73,7 @@ export function endBatch(state: State, batchId: string, nowMs: number, recalled 
   const { destination } = flight;
   const { transport } = destination;
   destination.busy -= 1;
+  destination.lastDoneMs = nowMs;
   transport.busy -= 1;
   for (const entry of flight.entries.toReversed()) {
     if (entry.flight !== flight) continue;

@@ -55,6 +55,8 @@ export interface CoreSettings extends RetrySettings {
   readonly batchLimit: number;
   /** destination_batch_byte_limit */
   readonly batchByteLimit: number;
+  /** destination_batch_recipient_limit */
+  readonly batchRecipientLimit: number;
   /** defer_transports */
   readonly deferTransports: ReadonlySet<string>;
   /** recipient_delimiter: each of its characters ends the local part proper. */
