@@ -182,7 +182,7 @@ test('a deferred message says when it is tried again and what the last reply was
   const queueId = await accept('full@example.org');
   await explained(queueId, /^deferred: deferred: it is tried again at/);
   expect(await ask('explain', queueId)).toMatch(/last replies:\n.*452 4\.2\.2 mailbox full.*\nnext: /s);
-  await queue.hold(queueId);
+  await queue.command({ kind: 'hold' }, [queueId]);
   await explained(queueId, /^hold: on hold since/);
 });
 

@@ -2,22 +2,14 @@
  * `mailfleet destination`: an operator's hand on a destination for a time. Pauses it, resumes it, and changes its limits;
  * what was set ends by itself. Lists are read page by page and written as they come.
  */
-import { parseTime } from '@mailfleet/config';
 import type { ControlKind, DestinationControl, DestinationPort } from '@mailfleet/queue';
 import { Command, InvalidArgumentError } from 'commander';
 import { parseDestination } from './destination-name.ts';
-import {
-  type CommonOptions,
-  EX_UNAVAILABLE,
-  EX_USAGE,
-  fail,
-  sentenceOf,
-  withCommonOptions,
-} from './options.ts';
+import { type CommonOptions, EX_UNAVAILABLE, EX_USAGE, fail, timeIn, withCommonOptions } from './options.ts';
 import { withQueue } from './with-queue.ts';
 
 const PAGE = 500;
-const FOR = ['--for <time>', 'for how long, such as 30m, 2h or 1d', aTime] as const;
+const FOR = ['--for <time>', 'for how long, such as 30m, 2h or 1d', timeIn('s')] as const;
 const REASON = ['--reason <text>', 'why; shown with the mail that waits'] as const;
 const NAME = ['<destination>', 'transport:nexthop, or a nexthop of default_transport'] as const;
 
@@ -66,7 +58,7 @@ export function destinationCommand(): Command {
       .description('change the concurrency limit or the rate delay of a destination')
       .argument(...NAME)
       .option('--concurrency <batches>', 'most batches under way at once', aCount)
-      .option('--rate-delay <time>', 'pause after each delivery; 0s for none', aTime)
+      .option('--rate-delay <time>', 'pause after each delivery; 0s for none', timeIn('s'))
       .option(...FOR)
       .option(...REASON)
       .option('--lift', 'end what was set before')
@@ -157,14 +149,6 @@ export function controlLine({
     'rate-delay': `rate delay ${value / 1000}s`,
   }[kind];
   return `${transport}:${nexthop} ${what} until ${new Date(untilMs).toISOString()}: ${reason}`;
-}
-
-function aTime(text: string): number {
-  try {
-    return parseTime(text);
-  } catch (error) {
-    throw new InvalidArgumentError(sentenceOf(error));
-  }
 }
 
 function aCount(text: string): number {

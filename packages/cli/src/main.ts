@@ -32,6 +32,7 @@ const commands: Readonly<Record<string, Load>> = {
   destination: async () => (await import('./destination.ts')).destinationCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),
   queue: async () => (await import('./queue.ts')).queueCommand(),
+  qshape: async () => (await import('./qshape.ts')).qshapeCommand(),
   log: async () => (await import('./log.ts')).logCommand(),
 };
 

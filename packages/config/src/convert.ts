@@ -50,11 +50,11 @@ export function convert(
   }
 }
 
-/** A time as in main.cf, in ms; without a letter in seconds. Throws a sentence. */
-export function parseTime(text: string): number {
-  const time = convert({ type: 'time', unit: 's' }, text);
-  if (!time.ok) throw new Error(time.message);
-  return Number(time.value);
+/** A time as in main.cf, in ms; `unit` is for one without a letter. Throws a sentence. */
+export function parseTime(text: string, unit: TimeUnit = 's'): number {
+  const parsed = time({ unit }, text);
+  if (!parsed.ok) throw new Error(parsed.message);
+  return Number(parsed.value);
 }
 
 function failure(message: string): Conversion {

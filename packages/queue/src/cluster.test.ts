@@ -6,6 +6,7 @@ import { type RedisCluster, startRedisCluster } from '@mailfleet/test-kit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findServer } from './embedded/find-server.ts';
 import { checkRedis, openQueue, type Queue } from './open-queue.ts';
+import type { OperatorCommand } from './ports.ts';
 import {
   batchOf,
   inboxUntil,
@@ -118,3 +119,35 @@ test('the first commands that may not be repeated reach every master, however ma
     await first.close();
   }
 });
+
+test('operators command over all nodes, and the leader of each shard finds what has expired there', async () => {
+  const nexthops = Array.from({ length: SHARDS }, (_, shard) => nexthopOn(shard, SHARDS));
+  const where = { sender: 'ops@example.net' };
+  const envelope = { sender: where.sender, createdMs: 1_000 };
+  for (let i = 0; i < 6; i += 1) await queue.accept(newMessage(`OPS${i}`, nexthops, { envelope }));
+  const does = async (command: OperatorCommand): Promise<number> => {
+    let count = 0;
+    let cursor: string | undefined;
+    do {
+      const page = await queue.commandWhere(command, { where, limit: 50, ...(cursor && { cursor }) });
+      expect(page.refused).toEqual([]);
+      count += page.touched.length;
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+    return count;
+  };
+  expect(await does({ kind: 'hold' })).toBe(6);
+  expect(await does({ kind: 'release' })).toBe(6);
+  expect((await queue.flushSite(must(nexthops[2]), { limit: 1_000 })).touched).toHaveLength(6);
+  for (let shard = 0; shard < SHARDS; shard += 1) {
+    const found = await queue.takeExpired(await leaseOf(queue, shard), 1, Date.now(), () => 0);
+    expect(found).toMatchObject({ taken: [{ envelope: { sender: where.sender } }], looked: 1 });
+    const { queueId } = must(found.taken[0]).envelope;
+    await queue.conclude(await leaseOf(queue, shard), [{ kind: 'defer', queueId, dueMs: 1 }], undefined);
+  }
+  const route = async (address: string) => ({ address, transport: 'smtp', nexthop: must(nexthops[1]) });
+  expect(await does({ kind: 'requeue', route })).toBe(6);
+  expect(await does({ kind: 'expire' })).toBe(6);
+  expect(await does({ kind: 'delete' })).toBe(6);
+  expect((await queue.list({ where, limit: 1_000 })).messages).toEqual([]);
+}, 30_000);

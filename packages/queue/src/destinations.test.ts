@@ -171,7 +171,7 @@ test.each([
   ['hold', /^on hold since /],
 ] as const)('a message that is %s', async (state, reason) => {
   if (state !== 'unknown') await queue.accept(newMessage('MSG'));
-  if (state === 'hold') await queue.hold('MSG');
+  if (state === 'hold') await queue.command({ kind: 'hold' }, ['MSG']);
   const lease = await leaseOf(queue);
   if (state === 'deferred') {
     await queue.activate(lease, 'incoming', 1, Date.now());
@@ -196,7 +196,7 @@ test('a message that left is told from one that was never here', async () => {
 test('waiting for a notice without a bounce daemon, to be held, past its lifetime: each is told', async () => {
   const lease = await leaseOf(queue);
   await activated(queue, lease, newMessage('MSG'));
-  await queue.hold('MSG');
+  await queue.command({ kind: 'hold' }, ['MSG']);
   await server.redis.zadd('{mf0}:expiry', 1, 'MSG');
   const answered = answering({
     activeMessages: 1,

@@ -48,6 +48,8 @@ export function nextInboxId(id: string): string {
   return `${ms}-${BigInt(sequence) + 1n}`;
 }
 
+type Command = Extract<InboxEntry, { kind: 'command' }>;
+
 function parseEntry(id: string, fields: ReadonlyMap<string, string>): InboxEntry {
   const field = (name: string): string => fields.get(name) ?? '';
   const queueId = field('q');
@@ -85,8 +87,9 @@ function parseEntry(id: string, fields: ReadonlyMap<string, string>): InboxEntry
       return {
         id,
         kind: 'command',
-        command: field('c') as 'flush' | 'release' | 'reload',
+        command: field('c') as Command['command'],
         ...(queueId === '' ? {} : { queueId }),
+        ...(field('s') === '' ? {} : { nexthops: JSON.parse(field('s')) as string[] }),
       };
     default:
       throw new Error(`inbox entry ${id} is of unknown kind ${JSON.stringify(field('k'))}`);

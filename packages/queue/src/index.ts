@@ -5,4 +5,4 @@ export { checkRedis, openQueue } from './load.ts';
 export type { Queue, QueueOptions } from './open-queue.ts';
 export type * from './ports.ts';
 export { LeaseLostError } from './ports.ts';
-export { shardOf } from './shard.ts';
+export { fairShare, shardOf } from './shard.ts';

@@ -3,16 +3,20 @@ import { hostname } from 'node:os';
 import { keysOfShard, type QueueContext } from './context.ts';
 import { formatName } from './destination-words.ts';
 import { pageOfControls, readLease } from './destinations.ts';
+import { makeExpiry } from './expiry.ts';
 import { repeatCopies, settlePart, settleParts } from './fanout.ts';
+import { fenced } from './fenced.ts';
 import { makeInboxReader, nextInboxId } from './inbox.ts';
-import { parseView } from './message-record.ts';
+import { parseRecord, parseView } from './message-record.ts';
 import {
   type ActiveMessage,
   type Conclusion,
-  type Lease,
   LeaseLostError,
+  type RecipientPage,
+  type RoutedRecipient,
   type SchedulerPort,
 } from './ports.ts';
+import { look, type RecipientState } from './recipients.ts';
 import { recordOutcomes } from './record-outcomes.ts';
 import { answer, wake } from './scripts/destinations.ts';
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './scripts/leader.ts';
@@ -77,6 +81,17 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       };
     },
 
+    async readRecipients(shard, queueId, after, count) {
+      const key = keysOfShard(context, shard).message(queueId);
+      const text = await redis.hget(key, 'e');
+      const record = text === null ? undefined : parseRecord(text);
+      if (record === undefined) {
+        return { recipients: [], after, unread: 0, unreported: [], unreportedSuccess: [] };
+      }
+      const { seen, unread } = await look(redis, key, record, after, count);
+      return pageOf(seen, unread, after, count);
+    },
+
     controlsPage: (shard, cursor) => pageOfControls(context, shard, cursor, CHUNK),
     async sitesOf(shard, names) {
       if (names.length === 0) return [];
@@ -98,6 +113,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       );
     },
 
+    ...makeExpiry(context),
     readInbox: makeInboxReader(context),
     async conclude(lease, conclusions, through) {
       const keys = keysOfShard(context, lease.shard);
@@ -150,6 +166,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
             batchedMs: now(),
             worker: `qmgr@${hostname()}`,
             wantsSuccess: new Set(),
+            onlyUntried: result.onlyUntried === true,
           },
           result,
         ),
@@ -158,6 +175,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
 
     addBatches: async (batches) => (await context.bull()).batches.add(batches),
     outstandingBatches: async (shard) => (await context.bull()).batches.outstanding(shard),
+    recallBatches: async (shard, batchIds) => (await context.bull()).batches.recall(shard, batchIds),
     vanishedBatches: async (shard, batchIds) => (await context.bull()).batches.vanished(shard, batchIds),
 
     async finishFanout(lease, ageMs) {
@@ -176,16 +194,33 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
   }
 }
 
-function argumentsOf(conclusion: Exclude<Conclusion, { kind: 'notice' }>): Argument[] {
-  return [conclusion.kind, conclusion.queueId, conclusion.kind === 'defer' ? conclusion.dueMs : ''];
+/** As many of what was seen as hold `count` open recipients. */
+function pageOf(
+  seen: readonly RecipientState[],
+  unread: number,
+  after: number,
+  count: number,
+): RecipientPage {
+  const recipients: RoutedRecipient[] = [];
+  const unreported: number[] = [];
+  const unreportedSuccess: number[] = [];
+  let looked = 0;
+  for (const { recipient, state } of seen) {
+    if (recipients.length === count) break;
+    looked += 1;
+    if (state === undefined) recipients.push(recipient);
+    else if (state === 'b') unreported.push(recipient.index);
+    else if (state === 's') unreportedSuccess.push(recipient.index);
+  }
+  return {
+    recipients,
+    after: seen[looked - 1]?.recipient.index ?? after,
+    unread: unread + seen.length - looked,
+    unreported,
+    unreportedSuccess,
+  };
 }
 
-/** Turns a script's refusal into LeaseLostError. */
-async function fenced<T>(lease: Lease, answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof Error && error.message.includes('FENCED')) throw new LeaseLostError(lease.shard);
-    throw error;
-  }
+function argumentsOf(conclusion: Exclude<Conclusion, { kind: 'notice' }>): Argument[] {
+  return [conclusion.kind, conclusion.queueId, conclusion.kind === 'defer' ? conclusion.dueMs : ''];
 }

@@ -31,16 +31,17 @@ const TROUBLE_PAUSE_MS = 1_000;
 export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const { config, queue, telemetry } = options;
   const now = makeClock();
-  const leader: LeaderOptions = {
+  const common = {
     port: queue,
-    settings: settingsFrom(config),
     telemetry,
     batchLeaseMs: config.get('batch_lease_time'),
     now,
     sites: makeSites(config, queue, (sentence) => telemetry.log.warn(sentence), now),
   };
   const shards = Array.from({ length: config.get('scheduler_shards') }, (_, shard) => shard);
-  await Promise.all(shards.map((shard) => runShard(options, leader, shard)));
+  await Promise.all(
+    shards.map((shard) => runShard(options, { ...common, settings: settingsFrom(config, shard) }, shard)),
+  );
 }
 
 async function runShard(options: SchedulerOptions, leader: LeaderOptions, shard: number): Promise<void> {

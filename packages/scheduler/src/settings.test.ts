@@ -50,6 +50,29 @@ test('every transport knows who delivers for it', () => {
   expect(agents).toEqual(['smtp', 'smtp', 'lmtp', 'error', 'retry', 'discard', 'none']);
 });
 
+test('shards share the processes of a transport, at least one each', () => {
+  const limits = (shards: number, limit: number): number[] =>
+    Array.from({ length: shards }, (_, shard) => {
+      const config = makeConfig({ scheduler_shards: String(shards), default_process_limit: String(limit) });
+      return settingsFrom(config, shard).transport('smtp').processLimit;
+    });
+  expect(limits(1, 100)).toEqual([100]);
+  expect(limits(3, 100)).toEqual([34, 33, 33]);
+  expect(limits(3, 2)).toEqual([1, 1, 1]);
+});
+
+test('recipient slots are those of Postfix, and of a transport where main.cf names it', () => {
+  const settings = settingsOf({ relay_recipient_limit: '7', relay_recipient_refill_delay: '1s' });
+  expect(settings).toMatchObject({ recipientLimit: 20_000, recipientMinimum: 10 });
+  expect(settings.transport('smtp').slots).toEqual({
+    limit: 20_000,
+    extra: 1_000,
+    refillLimit: 100,
+    refillDelayMs: 5_000,
+  });
+  expect(settings.transport('relay').slots).toMatchObject({ limit: 7, refillDelayMs: 1_000 });
+});
+
 test('W23: an impossible feedback amount counts as 1', () => {
   const settings = settingsOf({ smtp_destination_concurrency_positive_feedback: '1/sqrt_concurrency' });
   expect(settings.transport('smtp').window.positive(9)).toBe(1);

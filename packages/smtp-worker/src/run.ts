@@ -44,7 +44,6 @@ function makeAgents(
   telemetry: Pick<Telemetry, 'emit' | 'log'>,
   queue: WorkerPort,
 ): (transport: string, protocol: Protocol) => DeliveryAgent {
-  const warn = (sentence: string): void => telemetry.log.warn(sentence);
   const resolver = createResolver({ servers: config.get('dns_servers') });
   const rollup = config.get('destination_site_rollup');
   const agents = new Map<string, DeliveryAgent>();
@@ -52,12 +51,20 @@ function makeAgents(
     const key = `${protocol} ${transport}`;
     let agent = agents.get(key);
     if (agent === undefined) {
-      const findHosts = createHostFinder({ config, protocol, resolver, warn });
+      const findHosts = createHostFinder({
+        config,
+        protocol,
+        resolver,
+        warn: (text) => telemetry.emit({ kind: 'remark', program: protocol, warning: true, text }),
+        note: (text) => telemetry.emit({ kind: 'remark', program: protocol, text }),
+      });
       agent = createDeliveryAgent({
         config,
         transport,
         protocol,
-        findHosts: rollup ? tellingSites(findHosts, transport, queue, warn) : findHosts,
+        findHosts: rollup
+          ? tellingSites(findHosts, transport, queue, (sentence) => telemetry.log.warn(sentence))
+          : findHosts,
         remark: telemetry.emit,
         agentFor: (other) => {
           const its = transportAgent(other);

@@ -83,6 +83,12 @@ export interface Batch {
   /** When the scheduler cut the batch. */
   readonly batchedMs: number;
   readonly requests: readonly DeliveryRequest[];
+  /**
+   * On-demand connection caching: the destination has mail back to back, so an open session may be used, and this one is worth
+   * keeping open.
+   */
+  readonly connectionLoad?: boolean;
+  readonly connectionStore?: boolean;
   /** Trace context of the batch's own trace; its messages' spans are linked to it. */
   readonly traceparent?: string;
 }

@@ -47,6 +47,14 @@ export const mailfleet = {
     origin: 'mailfleet',
     doc: 'A batch takes no further request once its messages exceed this many bytes.',
   },
+  destination_batch_recipient_limit: {
+    type: 'integer',
+    default: '1000',
+    min: 1,
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'A batch takes no further request once its requests have this many recipients.',
+  },
   destination_site_maps: {
     type: 'maps',
     default: '',

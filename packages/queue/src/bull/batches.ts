@@ -7,6 +7,7 @@ import { type Job, Queue, Worker } from 'bullmq';
 import { DELIVERY_QUEUE, type ShardKeys } from '../keys.ts';
 import { LeaseLostError } from '../ports.ts';
 import { type Connection, firstReady } from '../redis/connection.ts';
+import { fairShare } from '../shard.ts';
 import {
   type BullContext,
   EVENT_STREAM,
@@ -43,6 +44,8 @@ export interface Batches {
   queue(shard: number): BatchQueue;
   add(batches: readonly Batch[]): Promise<void>;
   outstanding(shard: number): Promise<readonly Batch[]>;
+  /** Removes batches that no worker ever had; answers which. One that ended within these milliseconds may be among them. */
+  recall(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
   vanished(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
   /** Which worker has a batch, if any took it yet, and since when it has it or it waits; undefined when it ended. */
   holder(
@@ -119,6 +122,19 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
       }
       return batches;
     },
+    async recall(shard, batchIds) {
+      const removed = await Promise.all(
+        batchIds.map(async (id) => {
+          const job = await queue(shard).getJob(id);
+          // One that a worker had may be in doubt, which the next worker asks about because it was handed out before.
+          if (job === undefined || job.attemptsStarted > 0 || (await job.getState()) !== 'waiting')
+            return false;
+          // 0: a worker has its lock by now.
+          return (await queue(shard).remove(id)) === 1;
+        }),
+      );
+      return batchIds.filter((_, i) => removed[i] === true);
+    },
     async vanished(shard, batchIds) {
       const gone: string[] = [];
       for (let from = 0; from < batchIds.length; from += PAGE) {
@@ -194,11 +210,6 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
       await Promise.all([...queues.values(), ...addingQueues.values()].map((each) => each.close()));
     },
   };
-}
-
-/** Sessions of one shard's worker: the remainder goes to the first shards, and no shard is left without. */
-export function fairShare(sessions: number, shards: number, shard: number): number {
-  return Math.max(1, Math.floor(sessions / shards) + (shard < sessions % shards ? 1 : 0));
 }
 
 export function aborted(signal: AbortSignal): Promise<void> {

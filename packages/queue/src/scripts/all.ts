@@ -2,9 +2,20 @@
 
 import { endBatch, markInDoubt, noticePosted, record } from './delivery.ts';
 import { answer, ask, controlsPage, liftControl, setControl, wake } from './destinations.ts';
+import { takeExpired } from './expiry.ts';
 import { accept, claimKey, copyPart, partRetired, partsCopied } from './intake.ts';
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './leader.ts';
-import { flushOne, flushPage, hold, listPage, release, remove } from './operator.ts';
+import {
+  expire,
+  flushOne,
+  flushPage,
+  flushSites,
+  hold,
+  listPage,
+  readMessage,
+  release,
+  remove,
+} from './operator.ts';
 import type { Script } from './script.ts';
 
 export const allScripts: readonly Script[] = [
@@ -19,8 +30,10 @@ export const allScripts: readonly Script[] = [
   controlsPage,
   copyPart,
   endBatch,
+  expire,
   flushOne,
   flushPage,
+  flushSites,
   hold,
   liftControl,
   listPage,
@@ -28,11 +41,13 @@ export const allScripts: readonly Script[] = [
   noticePosted,
   partRetired,
   partsCopied,
+  readMessage,
   record,
   release,
   releaseLease,
   remove,
   renewLease,
   setControl,
+  takeExpired,
   wake,
 ];

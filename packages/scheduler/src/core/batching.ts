@@ -11,7 +11,7 @@ import { nextPeer, offer, takeEntry } from './transport.ts';
 export function cutBatches(state: State, nowMs: number): void {
   for (const transport of state.transports.values()) {
     while (transport.freeSlots(nowMs) > 0) {
-      const peer = nextPeer(transport, nowMs);
+      const peer = nextPeer(state, transport, nowMs);
       if (peer === undefined) break;
       cut(state, transport, peer, nowMs);
     }
@@ -20,7 +20,7 @@ export function cutBatches(state: State, nowMs: number): void {
 
 function cut(state: State, transport: Transport, lead: Peer, nowMs: number): void {
   const { destination } = lead;
-  const entries = fill(state, lead);
+  const entries = fill(state, lead, nowMs);
   destination.busy += 1;
   transport.busy += 1;
   state.batches += 1;
@@ -29,6 +29,7 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
   for (const entry of entries) entry.flight = flight;
   state.flights.set(id, flight);
   offer(destination);
+  hintAtCaching(destination, nowMs);
 
   const batch: Batch = {
     id,
@@ -40,6 +41,8 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
     nexthop: lead.nexthop,
     batchedMs: nowMs,
     requests: entries.map(requestOf),
+    ...(destination.connectionLoad ? { connectionLoad: true } : {}),
+    ...(destination.connectionStore ? { connectionStore: true } : {}),
   };
   state.turn.batches.push(batch);
   for (const { message } of entries) {
@@ -54,21 +57,40 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
   }
 }
 
+/**
+ * On-demand connection caching, as qmgr(8) decides it: volume is not counted, deliveries back to back are what makes an open
+ * session worth keeping. Compared in whole seconds.
+ */
+function hintAtCaching(destination: Destination, nowMs: number): void {
+  const second = Math.floor(nowMs / 1000);
+  const backToBack = Math.floor(destination.lastDoneMs / 1000) + 1 >= second;
+  if (!destination.connectionStore) {
+    if (!backToBack) return;
+    destination.connectionLoad = true;
+    destination.connectionStore = true;
+  } else if (destination.busy <= 1 && !backToBack) {
+    // Those that are open may still be used.
+    destination.connectionStore = false;
+  }
+}
+
 /** The lead's entry, and those for its nexthop behind it in scheduler order. */
-function fill(state: State, lead: Peer): Entry[] {
+function fill(state: State, lead: Peer, nowMs: number): Entry[] {
   const { destination } = lead;
-  const { batchLimit, batchByteLimit } = state.settings;
   const { transportRateDelayMs } = destination.transport.settings;
+  const { batchLimit, batchByteLimit, batchRecipientLimit } = state.settings;
   // A rate delay follows every delivery, so a batch may hold one.
   const limit = destination.rateDelayMs > 0 || transportRateDelayMs > 0 ? 1 : batchLimit;
   const share = Math.min(limit, Math.ceil(destination.waiting / destination.freeSlots));
   const entries: Entry[] = [];
   let bytes = 0;
+  let recipients = 0;
   for (let peer: Peer | undefined = lead; peer !== undefined; peer = nextOf(destination, lead.nexthop)) {
-    const entry = takeEntry(peer);
+    const entry = takeEntry(state, peer, nowMs);
     entries.push(entry);
     bytes += entry.message.active.envelope.sizeBytes;
-    if (entries.length >= share || bytes > batchByteLimit) break;
+    recipients += entry.recipients.length;
+    if (entries.length >= share || bytes > batchByteLimit || recipients >= batchRecipientLimit) break;
   }
   return entries;
 }

@@ -6,8 +6,8 @@
  */
 import type { ControlChange } from '@mailfleet/queue';
 import { Controls, controlKey } from './controlled.ts';
+import { finish } from './finishing.ts';
 import type { Entry } from './model.ts';
-import { finish } from './reviving.ts';
 import { dropIfIdle, type State } from './state.ts';
 import { dropEntry, offer } from './transport.ts';
 

@@ -11,7 +11,7 @@ import type {
 } from '@mailfleet/queue';
 import { controlKey } from './controlled.ts';
 import type { Destination, Entry, Message, Transport } from './model.ts';
-import type { State } from './state.ts';
+import { openEntries, type State } from './state.ts';
 
 /** Destinations, and batches of one, that an answer names at most. */
 const MOST = 20;
@@ -20,7 +20,7 @@ export function explain(state: State, subject: Subject, nowMs: number): LeaderAn
   const general = { activeMessages: state.messages.size, activeLimit: state.settings.activeLimit };
   if (subject.queueId !== undefined) {
     const message = state.messages.get(subject.queueId);
-    return message === undefined ? general : { ...general, message: messageState(message, nowMs) };
+    return message === undefined ? general : { ...general, message: messageState(state, message, nowMs) };
   }
   const { transport: transportName, nexthop: asked } = subject.destination;
   const site = state.siteOf(transportName, asked);
@@ -36,9 +36,8 @@ export function explain(state: State, subject: Subject, nowMs: number): LeaderAn
   };
 }
 
-function messageState(message: Message, nowMs: number): NonNullable<LeaderAnswer['message']> {
-  const open = message.entries.filter(({ state }) => state !== 'done');
-  const byDestination = [...Map.groupBy(open, ({ peer }) => peer.destination)];
+function messageState(state: State, message: Message, nowMs: number): NonNullable<LeaderAnswer['message']> {
+  const byDestination = [...Map.groupBy(openEntries(state, message), ({ peer }) => peer.destination)];
   return {
     ...(message.awaits === undefined ? {} : { awaits: message.awaits }),
     at: byDestination

@@ -5,9 +5,12 @@
 import type { InboxEntry } from '@mailfleet/queue';
 import { park } from './controls.ts';
 import { noteOutcome } from './entering.ts';
+import { finish } from './finishing.ts';
 import type { Flight } from './model.ts';
-import { deferEntry, die, finish, revive } from './reviving.ts';
+import { endPass } from './pass.ts';
+import { deferEntry, die, revive } from './reviving.ts';
 import { dropIfIdle, pauseOf, type State, setTimer } from './state.ts';
+import { settle } from './stopping.ts';
 import { addEntry, dropEntry, offer } from './transport.ts';
 
 /** Workers that stop give work back, so it goes out again at once; what comes back time and again must not go round in circles. */
@@ -51,6 +54,7 @@ function applyOutcomes(state: State, result: Result, flight: Flight | undefined,
     news = true;
     noteOutcome(message, outcome.kind, recipient);
     entry.recipients = entry.recipients.filter((one) => one !== recipient);
+    message.forget(outcome.recipient);
     if (entry.recipients.length > 0) continue;
     if (entry.state === 'waiting') {
       dropEntry(entry);
@@ -61,19 +65,24 @@ function applyOutcomes(state: State, result: Result, flight: Flight | undefined,
   return news;
 }
 
-/** The batch is with nobody any more: its worker ended it, or vanished. */
-export function endBatch(state: State, batchId: string, nowMs: number): void {
+/** The batch is with nobody any more: its worker ended it, or vanished; or no worker had it yet, and it was called back. */
+export function endBatch(state: State, batchId: string, nowMs: number, recalled = false): void {
   const flight = state.flights.get(batchId);
   if (flight === undefined) return;
   state.flights.delete(batchId);
   const { destination } = flight;
   const { transport } = destination;
   destination.busy -= 1;
+  destination.lastDoneMs = nowMs;
   transport.busy -= 1;
   for (const entry of flight.entries.toReversed()) {
     if (entry.flight !== flight) continue;
     entry.flight = undefined;
-    entry.returns += 1;
+    if (entry.message.stopped !== undefined) {
+      settle(state, entry, nowMs);
+      continue;
+    }
+    if (!recalled) entry.returns += 1;
     const pause = pauseOf(state, transport, entry.peer.nexthop, destination.nexthop, nowMs);
     if (pause !== undefined) {
       park(state, entry, pause, nowMs);
@@ -82,6 +91,10 @@ export function endBatch(state: State, batchId: string, nowMs: number): void {
     const trouble = destination.trouble ?? (entry.returns < MAX_RETURNS ? undefined : NEVER_TRIED);
     if (trouble === undefined) addEntry(entry, true);
     else deferEntry(state, entry, trouble, nowMs);
+  }
+  for (const message of flight.unread ?? []) {
+    message.formerFlights -= 1;
+    if (message.formerFlights === 0) endPass(state, message, nowMs);
   }
   const { transportRateDelayMs } = transport.settings;
   const { rateDelayMs } = destination;

@@ -1,7 +1,7 @@
 /** All that the core knows: the objects of model.ts by name, the timers, and the turn in the making. */
 import { type Controls, controlKey } from './controlled.ts';
 import { Heap } from './heap.ts';
-import { Destination, type Flight, type Message, Transport } from './model.ts';
+import { Destination, type Entry, type Flight, type Message, Transport } from './model.ts';
 import type { CoreSettings } from './settings.ts';
 import { makeTurn, type Turn } from './turn.ts';
 
@@ -17,6 +17,8 @@ export interface State {
   readonly flights: Map<string, Flight>;
   /** Destinations that are dead or suspended, transports that pause. */
   readonly timers: Heap<Destination | Transport>;
+  /** Recipients in memory or on their way there. */
+  recipients: number;
   /** What operators have set, by destination, and when it ends. */
   readonly controls: Map<string, Controls>;
   readonly controlTimers: Heap<Controls>;
@@ -54,6 +56,7 @@ export function makeState({ settings, shard, fence, term, siteOf = () => undefin
     transports: new Map(),
     flights: new Map(),
     timers: new Heap((a, b) => a.timerMs < b.timerMs),
+    recipients: 0,
     controls: new Map(),
     controlTimers: new Heap((a, b) => a.timerMs < b.timerMs),
     destinations: 0,
@@ -123,6 +126,13 @@ export function dropIfIdle(state: State, destination: Destination): void {
   if (transport.destinations.get(name) !== destination) return;
   transport.destinations.delete(name);
   state.destinations -= 1;
+}
+
+/** A message does not list its entries: the waiting ones stand with their peers, the others with their batches. */
+export function openEntries({ flights }: State, message: Message): Entry[] {
+  const waiting = message.jobs.flatMap(({ peers }) => peers.flatMap((peer) => peer.waiting));
+  const busy = Array.from(flights.values(), ({ entries }) => entries).flat();
+  return [...waiting, ...busy.filter((entry) => entry.message === message && entry.flight !== undefined)];
 }
 
 export function setTimer(state: State, item: Destination | Transport, dueMs: number): void {

@@ -1,6 +1,6 @@
 import type { QueueListing } from '@mailfleet/queue';
 import { expect, test } from 'vitest';
-import { jsonLine, printed } from './queue.ts';
+import { jsonLine, printed } from './queue-listing.ts';
 
 const route = { transport: 'smtp', nexthop: 'example.org' };
 const message: QueueListing = {
