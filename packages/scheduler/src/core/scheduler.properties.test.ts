@@ -3,7 +3,14 @@
  * order, twice or late, batches end half done or vanish, operators hold, release and expire, leaders change, time passes. Run with
  * SEED=<number> to repeat one that failed.
  */
-import type { ActiveMessage, NoticeRequest, RecipientPage } from '@mailfleet/queue';
+import type {
+  ActiveMessage,
+  ControlKind,
+  DestinationControl,
+  NoticeRequest,
+  RecipientPage,
+  RoutedRecipient,
+} from '@mailfleet/queue';
 import type { Batch, OutcomeKind } from '@mailfleet/smtp';
 import fc from 'fast-check';
 import { test } from 'vitest';
@@ -14,6 +21,8 @@ import type { RecipientRead, Turn } from './turn.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const MESSAGES = 150;
+/** Nexthops that an operator has a hand on. */
+const CONTROLLED = ['a', 'b'];
 const DOWN = { status: '4.4.1', reason: 'down' };
 /** Transports that workers serve. */
 const SERVED = ['smtp', 'lmtp'];
@@ -94,6 +103,8 @@ class World {
   /** Messages in active that an operator held: they come back as due as they were; and those that one expired. */
   readonly held = new Set<string>();
   readonly forced = new Set<string>();
+  /** What operators have set on destinations, by what and where; all of it comes to the next leader, too. */
+  readonly controls = new Map<string, DestinationControl>();
   healthy = false;
 
   constructor(given: Rules) {
@@ -184,8 +195,14 @@ class World {
     const list = this.lists.get(queueId) ?? [];
     if (list.length > 1) return { ...message, recipients: [], unread: list.length };
     const recipients = list.filter(({ index }) => !this.final.has(`${queueId} ${index}`));
-    for (const { index } of recipients) this.inMemory.add(`${queueId} ${index}`);
+    for (const recipient of recipients) this.remember(queueId, recipient);
     return { ...message, recipients, unreported: list.flatMap((one) => this.bounced(queueId, one)) };
+  }
+
+  /** What is for a paused destination is let go of at once. */
+  remember(queueId: string, { index, transport, nexthop }: RoutedRecipient): void {
+    const pausedMs = transport === 'smtp' ? this.controls.get(`pause ${nexthop}`)?.untilMs : undefined;
+    if (pausedMs === undefined || pausedMs <= this.nowMs) this.inMemory.add(`${queueId} ${index}`);
   }
 
   bounced(queueId: string, { index }: { readonly index: number }): number[] {
@@ -205,10 +222,10 @@ class World {
       if (!this.final.has(`${queueId} ${recipient.index}`)) recipients.push(recipient);
       unreported.push(...this.bounced(queueId, recipient));
     }
-    for (const { index } of recipients) {
-      const batch = [...this.batches.values()].find((one) => this.holds(one, queueId, index));
+    for (const recipient of recipients) {
+      const batch = [...this.batches.values()].find((one) => this.holds(one, queueId, recipient.index));
       // What a former leader handed out is not news to this one.
-      if (batch === undefined) this.inMemory.add(`${queueId} ${index}`);
+      if (batch === undefined) this.remember(queueId, recipient);
     }
     const last = behind[looked - 1]?.index ?? after;
     const page = {
@@ -236,6 +253,7 @@ class World {
     this.reads = [];
     this.notices = [];
     this.inMemory.clear();
+    for (const control of this.controls.values()) this.core.control({ ...control, control }, this.nowMs);
     const active = [...this.active.values()].map((message) => this.view(message));
     this.core.restore(active, [...this.batches.values()], this.nowMs);
   }
@@ -247,6 +265,8 @@ class World {
     this.reads.push(...turn.reads);
     for (const batch of turn.batches) {
       check(!this.batches.has(batch.id), 'batch ids differ');
+      const pausedMs = this.controls.get(`pause ${batch.nexthop}`)?.untilMs ?? 0;
+      check(batch.transport !== 'smtp' || this.nowMs >= pausedMs, 'a paused destination gets no batch');
       this.batches.set(batch.id, batch);
     }
     this.expectLimits();
@@ -262,7 +282,13 @@ class World {
       this.active.delete(conclusion.queueId);
       if (conclusion.kind === 'defer') {
         const released = this.held.delete(conclusion.queueId);
-        check(released || conclusion.dueMs >= this.nowMs + 1000, 'a retry keeps its distance');
+        const pausable = this.lists
+          .get(conclusion.queueId)
+          ?.some(({ nexthop }) => CONTROLLED.includes(nexthop));
+        check(
+          released || pausable === true || conclusion.dueMs >= this.nowMs + 1000,
+          'a retry keeps its distance',
+        );
         this.deferred.push({ message: { ...message, pass: message.pass + 1 }, dueMs: conclusion.dueMs });
       } else {
         this.retired.add(conclusion.queueId);
@@ -270,6 +296,35 @@ class World {
           check(this.final.has(`${conclusion.queueId} ${index}`), 'a retired message has no open recipient');
       }
     }
+    for (const dueMs of turn.wakes) {
+      this.deferred = this.deferred.map((each) =>
+        each.dueMs === dueMs ? { ...each, dueMs: this.nowMs } : each,
+      );
+    }
+    if (turn.wakes.length > 0) this.core.lookAgain();
+  }
+
+  /** An operator sets something on a destination for a time, or takes it back. */
+  setControl(): void {
+    const kind = this.pick<ControlKind>('pause', 'pause', 'concurrency-limit', 'rate-delay');
+    const nexthop = this.pick('a', 'b');
+    const name = { transport: 'smtp', nexthop, kind };
+    const key = `${kind} ${nexthop}`;
+    const before = this.controls.get(key);
+    const previous =
+      before !== undefined && before.untilMs > this.nowMs ? { previousUntilMs: before.untilMs } : {};
+    this.controls.delete(key);
+    // What is left alone has no outcome.
+    if (kind === 'pause') this.inMemory.clear();
+    if (this.random() < 0.4) {
+      this.core.control({ ...name, ...previous }, this.nowMs);
+      return;
+    }
+    const value = { pause: 0, 'concurrency-limit': 1, 'rate-delay': 100 }[kind];
+    const untilMs = this.nowMs + 1 + Math.floor(this.random() * 3_000);
+    const control = { ...name, value, sinceMs: this.nowMs, untilMs, reason: 'why not' };
+    this.controls.set(key, control);
+    this.core.control({ ...name, control, ...previous }, this.nowMs);
   }
 
   /**
@@ -369,6 +424,7 @@ class World {
         'read',
         'time',
         'operator',
+        'control',
         'leader',
       )
     ) {
@@ -408,6 +464,9 @@ class World {
         break;
       case 'time':
         this.nowMs += Math.floor(this.random() * 400);
+        break;
+      case 'control':
+        if (!this.healthy && this.random() < 0.2) this.setControl();
         break;
       case 'operator':
         this.operate();
