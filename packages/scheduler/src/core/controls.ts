@@ -7,7 +7,7 @@
 import type { ControlChange } from '@mailfleet/queue';
 import { Controls, controlKey } from './controlled.ts';
 import { finish } from './finishing.ts';
-import type { Destination, Entry } from './model.ts';
+import type { Entry } from './model.ts';
 import { dropIfIdle, type State } from './state.ts';
 import { dropEntry, offer } from './transport.ts';
 
@@ -44,10 +44,17 @@ function settle(state: State, controls: Controls, nowMs: number): void {
   state.controlTimers.remove(controls);
   if (controls.empty) state.controls.delete(controls.key);
   else state.controlTimers.add(controls);
-  for (const destination of destinationsOf(state, controls)) {
-    destination.control(controls.empty ? undefined : controls);
+  const transport = state.transports.get(controls.key.slice(0, controls.key.indexOf(':')));
+  if (transport === undefined) return;
+  const isMeant = ({ nexthop }: { readonly nexthop: string }): boolean =>
+    controlKey({ transport: transport.name, nexthop }) === controls.key;
+  // Several are meant where each recipient has a destination of its own, and a nexthop may be part of a site.
+  for (const destination of [...transport.destinations.values()]) {
+    const whole = isMeant(destination);
+    if (whole) destination.control(controls.empty ? undefined : controls);
     if (controls.isPaused(nowMs)) {
-      for (const entry of destination.peers.items().flatMap((peer) => peer.waiting)) {
+      const peers = destination.peers.items().filter((peer) => whole || isMeant(peer));
+      for (const entry of peers.flatMap((peer) => peer.waiting)) {
         dropEntry(entry);
         park(state, entry, controls, nowMs);
       }
@@ -55,15 +62,6 @@ function settle(state: State, controls: Controls, nowMs: number): void {
     offer(destination);
     dropIfIdle(state, destination);
   }
-}
-
-/** Several where each recipient has a destination of its own. */
-function destinationsOf(state: State, { key }: Controls): Destination[] {
-  const transport = state.transports.get(key.slice(0, key.indexOf(':')));
-  if (transport === undefined) return [];
-  return [...transport.destinations.values()].filter(
-    ({ nexthop }) => controlKey({ transport: transport.name, nexthop }) === key,
-  );
 }
 
 /** A message with recipients at several paused destinations is due at the first end: it may stand under any earlier one. */

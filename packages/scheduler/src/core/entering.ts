@@ -19,7 +19,7 @@ import {
 import { endPass } from './pass.ts';
 import { revive } from './reviving.ts';
 import { countRecipient, firstReadSize, readOn, readToEnd } from './slots.ts';
-import { controlsOf, destinationOf, type State, transportOf } from './state.ts';
+import { destinationOf, pauseOf, type State, transportOf } from './state.ts';
 import { reasonToStop, stop, tellOverdue } from './stopping.ts';
 import { addEntry, offer, retireIfDone } from './transport.ts';
 
@@ -113,7 +113,7 @@ function restoreFlight(state: State, batch: Batch, restored: ReadonlyMap<string,
       unread.push(message);
       continue;
     }
-    const entry = makeEntry(peerOf(message, destination));
+    const entry = makeEntry(peerOf(message, destination, batch.nexthop));
     for (const recipient of open) addRecipient(state, entry, recipient);
     entry.state = 'busy';
     entry.peer.job.read += 1;
@@ -133,9 +133,7 @@ function destinationOfBatch(state: State, transport: Transport, batch: Batch): D
   const { nexthop, requests } = batch;
   const recipient = requests[0]?.recipients[0];
   if (recipient === undefined) return undefined;
-  const routed = { ...recipient, transport: transport.name, nexthop };
-  const name = queueNameOf(routed, transport.settings, state.settings.recipientDelimiter);
-  return destinationOf(state, transport, name, nexthop);
+  return enterDestination(state, transport, { ...recipient, transport: transport.name, nexthop });
 }
 
 function register(state: State, active: ActiveMessage): Message {
@@ -210,18 +208,18 @@ function place(
   const { settings } = state;
   const lifted = message.flushing || state.transportsLifted;
   if (!lifted && settings.deferTransports.has(transport.name)) return DEFERRED_TRANSPORT;
-  const controls = controlsOf(state, transport, recipient.nexthop);
-  if (controls?.isPaused(nowMs) === true) {
-    message.park(controls);
+  const { nexthop } = recipient;
+  const pause = pauseOf(state, transport, nexthop, state.siteOf(transport.name, nexthop), nowMs);
+  if (pause !== undefined) {
+    message.park(pause);
     return undefined;
   }
-  const name = queueNameOf(recipient, transport.settings, settings.recipientDelimiter);
-  const destination = destinationOf(state, transport, name, recipient.nexthop);
+  const destination = enterDestination(state, transport, recipient);
   if (destination.trouble !== undefined) {
     if (!message.flushing) return deferral(destination.trouble);
     revive(state, destination);
   }
-  const peer = peerOf(message, destination);
+  const peer = peerOf(message, destination, nexthop);
   const limit = transport.settings.recipientLimit;
   const last = peer.waiting.at(-1);
   if (last !== undefined && (limit === 0 || last.recipients.length < limit)) {
@@ -236,6 +234,16 @@ function place(
   return undefined;
 }
 
+/** The recipient's own destination where each has one, else that of its site, else that of its nexthop. */
+function enterDestination(state: State, transport: Transport, recipient: RoutedRecipient): Destination {
+  const { settings, name: transportName } = transport;
+  const { nexthop } = recipient;
+  const site = settings.recipientLimit === 1 ? undefined : state.siteOf(transportName, nexthop);
+  if (site !== undefined) return destinationOf(state, transport, site, site);
+  const name = queueNameOf(recipient, settings, state.settings.recipientDelimiter);
+  return destinationOf(state, transport, name, nexthop);
+}
+
 function makeEntry(peer: Peer): Entry {
   const { message } = peer.job;
   message.open += 1;
@@ -248,7 +256,7 @@ function addRecipient(state: State, entry: Entry, recipient: RoutedRecipient): v
   countRecipient(state, entry);
 }
 
-function peerOf(message: Message, destination: Destination): Peer {
+function peerOf(message: Message, destination: Destination, nexthop: string): Peer {
   const { transport } = destination;
   let job = message.jobs.find((one) => one.transport === transport);
   if (job === undefined) {
@@ -256,7 +264,9 @@ function peerOf(message: Message, destination: Destination): Peer {
     job = new Job(message, transport, transport.lastPosition);
     message.jobs.push(job);
   }
-  return job.peerFor(destination);
+  // A nexthop of the site, or the destination's own in its spelling.
+  const name = nexthop.toLowerCase();
+  return job.peerFor(destination, name === destination.nexthop.toLowerCase() ? destination.nexthop : name);
 }
 
 /** What an outcome means for the end of its message's pass. */

@@ -22,10 +22,9 @@ export function explain(state: State, subject: Subject, nowMs: number): LeaderAn
     const message = state.messages.get(subject.queueId);
     return message === undefined ? general : { ...general, message: messageState(state, message, nowMs) };
   }
-  const key = controlKey(subject.destination);
-  const destinations = [
-    ...(state.transports.get(subject.destination.transport)?.destinations.values() ?? []),
-  ];
+  const { transport: transportName, nexthop: asked } = subject.destination;
+  const key = controlKey({ transport: transportName, nexthop: state.siteOf(transportName, asked) ?? asked });
+  const destinations = [...(state.transports.get(transportName)?.destinations.values() ?? [])];
   const found = destinations.find(
     ({ transport, nexthop }) => controlKey({ transport: transport.name, nexthop }) === key,
   );

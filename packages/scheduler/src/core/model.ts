@@ -125,15 +125,18 @@ export interface Flight {
 export class Peer implements Linked<Peer>, HeapItem {
   readonly job: Job;
   readonly destination: Destination;
+  /** As routed. The nexthops of one site share a destination, and each batch is for one of them. */
+  readonly nexthop: string;
   readonly waiting: Entry[] = [];
   previous: Peer | undefined;
   next: Peer | undefined;
   linked = false;
   heapIndex = -1;
 
-  constructor(job: Job, destination: Destination) {
+  constructor(job: Job, destination: Destination, nexthop: string) {
     this.job = job;
     this.destination = destination;
+    this.nexthop = nexthop;
   }
 }
 
@@ -168,7 +171,7 @@ export class Job implements Linked<Job>, HeapItem {
   next: Job | undefined;
   linked = false;
   heapIndex = -1;
-  #peerOf: Map<Destination, Peer> | undefined;
+  #peersOf: Map<Destination, Peer[]> | undefined;
 
   constructor(message: Message, transport: Transport, position: number) {
     this.message = message;
@@ -177,23 +180,22 @@ export class Job implements Linked<Job>, HeapItem {
     this.position = position;
   }
 
-  peerFor(destination: Destination): Peer {
+  peerFor(destination: Destination, nexthop: string): Peer {
     // Nearly every message has one or a few; a map for each of them would be most of its cost.
-    let peer =
-      this.peers.length <= MOST_WITHOUT_INDEX
-        ? this.peers.find((one) => one.destination === destination)
-        : this.#index().get(destination);
+    const known =
+      this.peers.length <= MOST_WITHOUT_INDEX ? this.peers : (this.#index().get(destination) ?? []);
+    let peer = known.find((one) => one.destination === destination && one.nexthop === nexthop);
     if (peer === undefined) {
-      peer = new Peer(this, destination);
+      peer = new Peer(this, destination, nexthop);
       this.peers.push(peer);
-      this.#peerOf?.set(destination, peer);
+      this.#peersOf?.set(destination, [...(this.#peersOf.get(destination) ?? []), peer]);
     }
     return peer;
   }
 
-  #index(): Map<Destination, Peer> {
-    this.#peerOf ??= new Map(this.peers.map((peer) => [peer.destination, peer]));
-    return this.#peerOf;
+  #index(): Map<Destination, Peer[]> {
+    this.#peersOf ??= Map.groupBy(this.peers, (peer) => peer.destination);
+    return this.#peersOf;
   }
 }
 
@@ -214,9 +216,9 @@ const inJobOrder = (a: Peer, b: Peer): boolean => a.job.position < b.job.positio
 /** A destination: where the window is. */
 export class Destination implements HeapItem {
   readonly transport: Transport;
-  /** Queue name: the nexthop in lower case, with the recipient in front where each is a destination of its own. */
+  /** Queue name: the site, or the nexthop in lower case, with the recipient in front where each is a destination of its own. */
   readonly name: string;
-  /** As routed. */
+  /** As routed, or the site. */
   readonly nexthop: string;
   readonly window: ConcurrencyWindow;
   /** Peers with waiting entries, in job order. */

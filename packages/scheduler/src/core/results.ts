@@ -9,7 +9,7 @@ import { finish } from './finishing.ts';
 import type { Flight } from './model.ts';
 import { endPass } from './pass.ts';
 import { deferEntry, die, revive } from './reviving.ts';
-import { dropIfIdle, type State, setTimer } from './state.ts';
+import { dropIfIdle, pauseOf, type State, setTimer } from './state.ts';
 import { settle } from './stopping.ts';
 import { addEntry, dropEntry, offer } from './transport.ts';
 
@@ -83,8 +83,9 @@ export function endBatch(state: State, batchId: string, nowMs: number, recalled 
       continue;
     }
     if (!recalled) entry.returns += 1;
-    if (destination.controls?.isPaused(nowMs) === true) {
-      park(state, entry, destination.controls, nowMs);
+    const pause = pauseOf(state, transport, entry.peer.nexthop, destination.nexthop, nowMs);
+    if (pause !== undefined) {
+      park(state, entry, pause, nowMs);
       continue;
     }
     const trouble = destination.trouble ?? (entry.returns < MAX_RETURNS ? undefined : NEVER_TRIED);

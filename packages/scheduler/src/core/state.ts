@@ -10,6 +10,7 @@ export interface State {
   readonly shard: number;
   readonly fence: number;
   readonly term: string;
+  readonly siteOf: SiteOf;
   /** Messages in the active queue, those that wait for a notice included. */
   readonly messages: Map<string, Message>;
   readonly transports: Map<string, Transport>;
@@ -37,14 +38,20 @@ export interface CoreOptions {
   readonly fence: number;
   /** Unique over all leaders of the shard: part of batch ids, and told to the bounce daemon. */
   readonly term: string;
+  /** Default: no nexthop has one. */
+  readonly siteOf?: SiteOf;
 }
 
-export function makeState({ settings, shard, fence, term }: CoreOptions): State {
+/** Name of the site that a nexthop shares a window with others at; asked when recipients enter. */
+export type SiteOf = (transport: string, nexthop: string) => string | undefined;
+
+export function makeState({ settings, shard, fence, term, siteOf = () => undefined }: CoreOptions): State {
   return {
     settings,
     shard,
     fence,
     term,
+    siteOf,
     messages: new Map(),
     transports: new Map(),
     flights: new Map(),
@@ -84,8 +91,23 @@ export function destinationOf(
   return destination;
 }
 
+/** The pause of a nexthop, or of its site. */
+export function pauseOf(
+  state: State,
+  transport: Transport,
+  nexthop: string,
+  site: string | undefined,
+  nowMs: number,
+): Controls | undefined {
+  for (const name of [nexthop, site]) {
+    const controls = name === undefined ? undefined : controlsOf(state, transport, name);
+    if (controls?.isPaused(nowMs) === true) return controls;
+  }
+  return undefined;
+}
+
 /** What operators have set on a destination, whether it is in memory or not. */
-export function controlsOf(state: State, transport: Transport, nexthop: string): Controls | undefined {
+function controlsOf(state: State, transport: Transport, nexthop: string): Controls | undefined {
   if (state.controls.size === 0) return undefined;
   return state.controls.get(controlKey({ transport: transport.name, nexthop }));
 }
