@@ -63,6 +63,8 @@ export function createCore(options: CoreOptions): SchedulerCore {
     switch (entry.kind) {
       case 'mail':
         admission.mailArrived();
+        // It may have to wait for a place longer than it lives.
+        if (room() <= 0) expiry.forget();
         break;
       case 'result':
         applyResult(state, entry, nowMs);
