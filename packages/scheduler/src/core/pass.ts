@@ -73,5 +73,7 @@ function ask(state: State, message: Message, notice: NoticeRequest['notice']): v
 }
 
 function leave(state: State, message: Message): void {
-  state.messages.delete(message.active.envelope.queueId);
+  const { queueId } = message.active.envelope;
+  state.messages.delete(queueId);
+  state.returning.delete(queueId);
 }
