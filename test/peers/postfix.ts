@@ -23,6 +23,8 @@ export interface Postfix extends Receiver {
   postqueue(option: '-p' | '-j'): Promise<string>;
   /** Puts a queued message on hold. */
   hold(queueId: string): Promise<void>;
+  /** Marks a queued message as expired. */
+  expire(queueId: string): Promise<void>;
 }
 
 export interface PostfixOptions {
@@ -133,6 +135,9 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
     postqueue: async (option) => (await run('postqueue', ['-c', config, option])).stdout,
     hold: async (queueId) => {
       await run('postsuper', ['-c', config, '-h', queueId]);
+    },
+    expire: async (queueId) => {
+      await run('postsuper', ['-c', config, '-e', queueId]);
     },
     [Symbol.asyncDispose]: async () => {
       await run('postfix', ['-c', config, 'stop']).catch(() => undefined);

@@ -43,6 +43,11 @@ test.each([
   expect(printed({ ...message, queue })).toMatch(`4jYMw10JjXzJQBt${mark} `);
 });
 
+test('a message that an operator expired has a second mark', () => {
+  expect(printed({ ...message, forcedExpire: true })).toMatch('4jYMw10JjXzJQBt#  ');
+  expect(printed({ ...message, queue: 'hold', forcedExpire: true })).toMatch('4jYMw10JjXzJQBt!# ');
+});
+
 test('the null sender is MAILER-DAEMON', () => {
   const notice = { ...message, envelope: { ...message.envelope, sender: '' } };
   expect(printed(notice)).toContain(' MAILER-DAEMON\n');

@@ -62,10 +62,10 @@ function isLeft(message: Message): boolean {
   return message.deferred || message.withdrawn || message.parkedFor !== undefined || isUnread(message);
 }
 
-/** When the first pause ends of those that recipients wait for; one that is over or was lifted meanwhile ends now. */
+/** When the first pause ends of those that recipients wait for; one that was lifted meanwhile ends now. */
 function parkedUntilMs({ parkedFor }: Message, nowMs: number): number {
   const ends = Array.from(parkedFor ?? [], (controls) => controls.get('pause')?.untilMs ?? nowMs);
-  return Math.max(Math.min(...ends), nowMs);
+  return Math.min(...ends);
 }
 
 type Posted = Extract<InboxEntry, { kind: 'notified' }>;
@@ -96,6 +96,8 @@ function ask(state: State, message: Message, notice: NoticeRequest['notice']): v
 }
 
 function leave(state: State, message: Message): void {
+  const { queueId } = message.active.envelope;
   if (isUnread(message)) forgetUnread(state, message);
-  state.messages.delete(message.active.envelope.queueId);
+  state.messages.delete(queueId);
+  state.returning.delete(queueId);
 }

@@ -285,7 +285,10 @@ class World {
         const list = this.lists.get(conclusion.queueId) ?? [];
         const mayPause = this.rules.controls && list.some(({ nexthop }) => isPausable(nexthop));
         check(released || mayPause || conclusion.dueMs >= this.nowMs + 1000, 'a retry keeps its distance');
-        check(conclusion.dueMs >= this.nowMs, 'what waits for a pause is due when it ends, or now');
+        check(
+          released || conclusion.dueMs >= this.nowMs,
+          'what waits for a pause is due when it ends, or now',
+        );
         this.deferred.push({ message: { ...message, pass: message.pass + 1 }, dueMs: conclusion.dueMs });
       } else {
         this.retired.add(conclusion.queueId);

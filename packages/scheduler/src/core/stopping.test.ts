@@ -190,6 +190,24 @@ describe('expiry', () => {
     expect(noticesOf(core.takeTurn(LIFETIME_MS))).toEqual(['expiry']);
   });
 
+  test('many that expire together take no place of new mail, and are taken some at a time', () => {
+    const core = coreWith({ activeLimit: 10 });
+    core.setExpiry(0);
+    const taken = Array.from({ length: 150 }, (_, i) => makeMessage(`m${i}`, ['u@a.example']));
+    expect(core.nextExpired(LIFETIME_MS)).toBe(200);
+    core.expired({ taken, active: [] }, LIFETIME_MS);
+    core.setExpiry(0);
+    expect(core.nextExpired(LIFETIME_MS)).toBe(50);
+    core.lookAgain();
+    core.setDue(undefined, LIFETIME_MS);
+    expect(core.nextPull(LIFETIME_MS)).toEqual({ source: 'incoming', count: 10 });
+    core.takeTurn(LIFETIME_MS);
+    core.apply({ ...notified('expiry'), queueId: 'm0' } as InboxEntry, LIFETIME_MS);
+    expect(core.takeTurn(LIFETIME_MS).conclusions).toEqual([{ kind: 'retire', queueId: 'm0' }]);
+    core.setExpiry(0);
+    expect(core.nextExpired(LIFETIME_MS)).toBe(51);
+  });
+
   test('the first end of a lifetime wakes the leader, also when the active queue is full', () => {
     const core = coreWith({ activeLimit: 1 });
     expect(core.expiryUnknown).toBe(true);
