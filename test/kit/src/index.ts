@@ -12,7 +12,7 @@ export {
   startDnsServer,
 } from './dns-server.ts';
 export { installed } from './installed.ts';
-export { type Random, randomFrom, testSeeds } from './random.ts';
+export { type Random, randomFrom, testSeed, testSeeds } from './random.ts';
 export { type SmtpServer, type SmtpServerOptions, startSmtpServer } from './smtp-server.ts';
 export type {
   Action,
