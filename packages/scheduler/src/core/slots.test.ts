@@ -161,7 +161,7 @@ describe('reading', () => {
       core.apply(resultOf(id, 'm', kinds), 1);
       core.apply({ id: '0-1', kind: 'batch-end', batchId: id, returned: [] }, 1);
     }
-    expect(core.takeTurn(1)).toMatchObject({ reads: [{ after: 7, count: 4 }], conclusions: [] });
+    expect(core.takeTurn(1)).toMatchObject({ reads: [{ after: 7, count: 8 }], conclusions: [] });
     expect(core.takeTurn(2).reads).toEqual([]);
   });
 
@@ -177,6 +177,24 @@ describe('reading', () => {
     const kinds = (batch?.requests[0]?.recipients ?? []).map(({ index }) => [index, 'delivered'] as const);
     core.apply(resultOf(batch?.id ?? '', 'm', kinds), doneMs);
     expect(core.takeTurn(doneMs).reads.map(({ count }) => count)).toEqual(counts);
+  });
+
+  test('recipients that need no worker need no slots either', () => {
+    const settings = makeSettings({
+      recipientLimit: 8,
+      recipientMinimum: 4,
+      deferTransports: new Set(['smtp']),
+    });
+    const core = createCore({ settings, shard: 0, fence: 1, term: '1' });
+    let turn = admit(core, 0, longList);
+    const counts: number[] = [];
+    for (let [read] = turn.reads; read !== undefined; [read] = turn.reads) {
+      counts.push(read.count);
+      core.recipientsRead('m', pageOf(recipients, read.after, read.count), 0);
+      turn = core.takeTurn(0);
+    }
+    expect(counts).toEqual([8, 8, 8, 8, 8, 8, 8, 8]);
+    expect(turn.conclusions).toMatchObject([{ kind: 'defer' }]);
   });
 
   test('a page without an open recipient leads to the next, and a message that is gone ends', () => {
