@@ -214,6 +214,7 @@ function place(
 function makeEntry(peer: Peer): Entry {
   const { message } = peer.job;
   message.open += 1;
+  peer.open += 1;
   return { message, peer, recipients: [], size: 0, state: 'waiting', returns: 0, flight: undefined };
 }
 

@@ -111,6 +111,10 @@ export class Peer implements Linked<Peer>, HeapItem {
   readonly job: Job;
   readonly destination: Destination;
   readonly waiting: Entry[] = [];
+  /** Entries that are not done; without any it is forgotten. */
+  open = 0;
+  /** Place among the peers of its job. */
+  index = -1;
   previous: Peer | undefined;
   next: Peer | undefined;
   linked = false;
@@ -170,10 +174,21 @@ export class Job implements Linked<Job>, HeapItem {
         : this.#index().get(destination);
     if (peer === undefined) {
       peer = new Peer(this, destination);
+      peer.index = this.peers.length;
       this.peers.push(peer);
       this.#peerOf?.set(destination, peer);
     }
     return peer;
+  }
+
+  /** A long list meets more destinations than it has entries at a time. */
+  forget(peer: Peer): void {
+    const last = this.peers.pop();
+    if (last !== undefined && last !== peer) {
+      this.peers[peer.index] = last;
+      last.index = peer.index;
+    }
+    this.#peerOf?.delete(peer.destination);
   }
 
   #index(): Map<Destination, Peer> {

@@ -92,6 +92,34 @@ describe('recipient slots', () => {
     expect(state.transports.get('smtp')?.unusedSlots).toBe(-4);
   });
 
+  test('a list of any length leaves nothing behind but what is under way', () => {
+    const list = Array.from({ length: 3_000 }, (_, index) => `u@d${index}.example`);
+    const settings = makeSettings(
+      { recipientLimit: 30 },
+      { slots: slots(20, { refillLimit: 5 }), processLimit: 9 },
+    );
+    const state = stateWith(settings);
+    const message = arrive(state, 'm', [], list.length);
+    for (let turn = 0; state.messages.size > 0; turn += 1) {
+      cutBatches(state, turn);
+      for (const { queueId, after, count } of state.turn.reads.splice(0)) {
+        recipientsRead(state, queueId, pageOf(list, after, count), turn);
+      }
+      const held = message.jobs.reduce((sum, job) => sum + job.peers.length, 0);
+      expect(held).toBeLessThanOrEqual(state.recipients);
+      expect(state.recipients).toBeLessThanOrEqual(30);
+      expect(state.destinations).toBeLessThanOrEqual(30);
+      for (const { id } of state.turn.batches.splice(0)) {
+        const entry = state.flights.get(id)?.entries[0];
+        const [recipient] = entry?.recipients ?? [];
+        const result = resultOf(id, 'm', [[recipient?.index ?? -1, 'delivered']]);
+        applyResult(state, result as Parameters<typeof applyResult>[1], turn);
+        endBatch(state, id, turn);
+      }
+    }
+    expect(state.recipients).toBe(0);
+  });
+
   test('every slot is free again when all messages left', () => {
     const settings = makeSettings({ recipientLimit: 30 }, { slots: slots(20), processLimit: 3 });
     const state = stateWith(settings);
