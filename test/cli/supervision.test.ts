@@ -38,12 +38,20 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
+/** As a client that comes again when it is told to: intake takes nothing until it has found a new Redis. */
 async function submit(recipient: string): Promise<string> {
-  const response = await fetch(`${fleet.httpUrl}/v1/messages`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ from: 'me@example.com', to: [recipient], subject: 'x', text: 'x' }),
-  });
+  const response = await waitFor(
+    async () => {
+      const answer = await fetch(`${fleet.httpUrl}/v1/messages`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ from: 'me@example.com', to: [recipient], subject: 'x', text: 'x' }),
+      });
+      return answer.status !== 503 && answer;
+    },
+    10_000,
+    'intake to take mail',
+  );
   expect(response.status).toBe(202);
   return ((await response.json()) as { id: string }).id;
 }

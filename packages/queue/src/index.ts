@@ -1,3 +1,4 @@
+export type * from './destination-ports.ts';
 export type { EmbeddedRedis, EmbeddedRedisOptions } from './embedded/embedded-redis.ts';
 export { startEmbeddedRedis } from './embedded/embedded-redis.ts';
 export { checkRedis, openQueue } from './load.ts';

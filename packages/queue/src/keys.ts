@@ -16,6 +16,9 @@ export interface ShardKeys {
   readonly retiredParts: string;
   /** Names of the content files of this home shard's messages. */
   readonly files: string;
+  /** What operators have set on destinations, by its end, and the same as JSON. */
+  readonly controls: string;
+  readonly controlled: string;
   readonly inbox: string;
   readonly lease: string;
   readonly fence: string;
@@ -33,6 +36,8 @@ export interface ShardKeys {
   /** Remembers a queue id after its message is gone. */
   remembered(queueId: string): string;
   idempotency(key: string): string;
+  /** The leader's answer to a question of the inbox. */
+  answer(question: string): string;
   /** BullMQ's lock of a batch's job. */
   batchLock(batchId: string): string;
 }
@@ -52,6 +57,8 @@ export function keysOf(shard: number): ShardKeys {
     fanout: `${prefix}fanout`,
     retiredParts: `${prefix}retired-parts`,
     files: `${prefix}files`,
+    controls: `${prefix}controls`,
+    controlled: `${prefix}controlled`,
     inbox: `${prefix}inbox`,
     lease: `${prefix}lease`,
     fence: `${prefix}fence`,
@@ -64,6 +71,7 @@ export function keysOf(shard: number): ShardKeys {
     copies: (queueId) => `${prefix}f:${queueId}`,
     remembered: (queueId) => `${prefix}r:${queueId}`,
     idempotency: (key) => `${prefix}k:${key}`,
+    answer: (question) => `${prefix}a:${question}`,
     batchLock: (batchId) => `${bull}:${DELIVERY_QUEUE}:${batchId}:lock`,
   };
 }

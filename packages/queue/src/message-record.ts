@@ -34,9 +34,17 @@ export function parseRecord(text: string): MessageRecord {
   return JSON.parse(text) as MessageRecord;
 }
 
-/** Reads a `view` of the scripts: [record, pass, warned, activated, [field, state, …]]; of a long list it has no states. */
+/** Reads a `view` of the scripts: [record, pass, warned, activated, [field, state, …], held, forced]; of a long list it has no states. */
 export function parseView(view: unknown): ActiveMessage {
-  const [text, pass, warned, activatedMs, marks] = view as [string, string, string, string, string[]];
+  const [text, pass, warned, activatedMs, marks, held, forced] = view as [
+    string,
+    string,
+    string,
+    string,
+    string[],
+    string,
+    string,
+  ];
   const record = parseRecord(text);
   const recipients = 'recipients' in record ? record.recipients : [];
   const unread = 'recipients' in record ? 0 : record.paged.count;
@@ -53,6 +61,8 @@ export function parseView(view: unknown): ActiveMessage {
     activatedMs: Number(activatedMs),
     pass: Number(pass),
     warned: warned !== '',
+    held: held !== '',
+    forcedExpire: forced !== '',
     unreported: inState('b'),
     unreportedSuccess: inState('s'),
   };

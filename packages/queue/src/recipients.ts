@@ -90,17 +90,29 @@ async function behind(
   }
 }
 
-/** The first recipients that are open, a page of them at most, and how many stand behind those. */
+/**
+ * A page of open recipients, and how many stand in others: the first page with one that is `wanted`, or else the first with any.
+ */
 export async function firstOpen(
   redis: Connection,
   message: string,
   record: MessageRecord,
-): Promise<{ readonly open: readonly RoutedRecipient[]; readonly unread: number }> {
-  for (let after = -1; ; ) {
+  wanted: (recipient: RoutedRecipient) => boolean,
+): Promise<{ readonly open: readonly RoutedRecipient[]; readonly unlisted: number }> {
+  let found: { readonly open: readonly RoutedRecipient[]; readonly unlisted: number } | undefined;
+  for (let [after, before] = [-1, 0]; ; ) {
     const { seen, unread } = await look(redis, message, record, after, PAGE);
-    const open = seen.filter(({ state }) => state === undefined).map(({ recipient }) => recipient);
+    const open = openOf(seen);
+    const here = { open, unlisted: before + unread };
+    if (open.some(wanted)) return here;
+    if (open.length > 0) found ??= here;
     const last = seen.at(-1);
-    if (open.length > 0 || last === undefined) return { open, unread };
+    if (last === undefined) return found ?? here;
     after = last.recipient.index;
+    before += open.length;
   }
+}
+
+function openOf(seen: readonly RecipientState[]): readonly RoutedRecipient[] {
+  return seen.filter(({ state }) => state === undefined).map(({ recipient }) => recipient);
 }

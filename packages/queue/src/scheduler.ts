@@ -1,13 +1,15 @@
 /** The scheduler's port. Every call with a lease is refused with LeaseLostError once another scheduler leads the shard. */
 import { hostname } from 'node:os';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { pageOfControls, readLease } from './destinations.ts';
+import { makeExpiry } from './expiry.ts';
 import { repeatCopies, settlePart, settleParts } from './fanout.ts';
+import { fenced } from './fenced.ts';
 import { makeInboxReader, nextInboxId } from './inbox.ts';
 import { parseRecord, parseView } from './message-record.ts';
 import {
   type ActiveMessage,
   type Conclusion,
-  type Lease,
   LeaseLostError,
   type RecipientPage,
   type RoutedRecipient,
@@ -15,6 +17,7 @@ import {
 } from './ports.ts';
 import { look, type RecipientState } from './recipients.ts';
 import { recordOutcomes } from './record-outcomes.ts';
+import { answer, wake } from './scripts/destinations.ts';
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './scripts/leader.ts';
 import type { Argument } from './scripts/script.ts';
 import { sweepFiles } from './sweep.ts';
@@ -36,6 +39,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       const keys = keysOfShard(context, shard);
       return (await run(renewLease, [keys.lease, keys.fence], [holder, ttlMs, fence])) === 1;
     },
+    leaseState: (shard) => readLease(context, shard),
     async releaseLease({ shard }, holder) {
       await run(releaseLease, [keysOfShard(context, shard).lease], [holder]);
     },
@@ -87,6 +91,22 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       return pageOf(seen, unread, after, count);
     },
 
+    controlsPage: (shard, cursor) => pageOfControls(context, shard, cursor, CHUNK),
+    async wake(lease, dueMs, nowMs) {
+      const keys = keysOfShard(context, lease.shard);
+      if (dueMs <= nowMs) return;
+      const args = [lease.fence, dueMs, nowMs, CHUNK];
+      while ((await fenced(lease, run(wake, [keys.deferred, keys.fence], args))) === CHUNK);
+    },
+    async answer(lease, question, said) {
+      const keys = keysOfShard(context, lease.shard);
+      await fenced(
+        lease,
+        run(answer, [keys.answer(question), keys.fence], [lease.fence, JSON.stringify(said)]),
+      );
+    },
+
+    ...makeExpiry(context),
     readInbox: makeInboxReader(context),
     async conclude(lease, conclusions, through) {
       const keys = keysOfShard(context, lease.shard);
@@ -139,6 +159,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
             batchedMs: now(),
             worker: `qmgr@${hostname()}`,
             wantsSuccess: new Set(),
+            onlyUntried: result.onlyUntried === true,
           },
           result,
         ),
@@ -147,6 +168,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
 
     addBatches: async (batches) => (await context.bull()).batches.add(batches),
     outstandingBatches: async (shard) => (await context.bull()).batches.outstanding(shard),
+    recallBatches: async (shard, batchIds) => (await context.bull()).batches.recall(shard, batchIds),
     vanishedBatches: async (shard, batchIds) => (await context.bull()).batches.vanished(shard, batchIds),
 
     async finishFanout(lease, ageMs) {
@@ -194,14 +216,4 @@ function pageOf(
 
 function argumentsOf(conclusion: Exclude<Conclusion, { kind: 'notice' }>): Argument[] {
   return [conclusion.kind, conclusion.queueId, conclusion.kind === 'defer' ? conclusion.dueMs : ''];
-}
-
-/** Turns a script's refusal into LeaseLostError. */
-async function fenced<T>(lease: Lease, answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof Error && error.message.includes('FENCED')) throw new LeaseLostError(lease.shard);
-    throw error;
-  }
 }

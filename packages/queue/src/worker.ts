@@ -16,11 +16,12 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
   let workerName = 'worker';
 
   return {
-    async work({ sessions, signal, name }, deliver) {
+    async work({ name, ...options }, deliver) {
       workerName = name;
       await prompt.ready();
       const { batches } = await context.bull();
-      await batches.work({ sessions, signal, name }, async (held) => {
+      const { signal } = options;
+      await batches.work({ name, ...options }, async (held) => {
         const { batch, token, handedOutBefore, lost } = held;
         const done = new Set<string>();
         recorded.set(batch.id, done);

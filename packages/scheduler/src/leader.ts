@@ -5,9 +5,11 @@
 import type { InboxEntry, SchedulerPort } from '@mailfleet/queue';
 import type { Telemetry } from '@mailfleet/telemetry';
 import { carryOut } from './carry-out.ts';
+import { endOfLifetimeMs } from './core/retry.ts';
 import { createCore, type SchedulerCore } from './core/scheduler.ts';
 import type { CoreSettings } from './core/settings.ts';
 import type { RecipientRead } from './core/turn.ts';
+import { answerAll, readControls, tellControls } from './hand-of-operator.ts';
 import type { KeptLease } from './lease.ts';
 import { drainInbox, recover } from './recovery.ts';
 
@@ -22,6 +24,8 @@ export interface LeaderOptions {
   readonly telemetry: Telemetry;
   readonly batchLeaseMs: number;
   readonly now: () => number;
+  /** Called once a turn. */
+  readonly progress?: () => void;
 }
 
 /** Runs until `signal` aborts. Throws LeaseLostError when the queue refuses a write. */
@@ -33,11 +37,13 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
   const term = `${lease.fence}-${now().toString(36)}`;
   const core = createCore({ settings, shard, fence: lease.fence, term });
 
+  await readControls(port, shard, core, now);
   let applied = await recover(port, lease, core, now);
   let removed: string | undefined;
   let lookAgainMs = now() + LOOK_AGAIN_MS;
   let watchMs = now() + batchLeaseMs / 2;
   while (!signal.aborted) {
+    options.progress?.();
     const nowMs = now();
     if (nowMs >= lookAgainMs) {
       core.lookAgain();
@@ -47,18 +53,28 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
       applied = await endVanished(port, shard, core, applied, now);
       watchMs = nowMs + batchLeaseMs / 2;
     }
+    await takeExpired(options, kept, core, nowMs);
     await pull(port, kept, core, nowMs);
     const turn = core.takeTurn(now());
-    await carryOut(port, kept, telemetry, turn, applied === removed ? undefined : applied);
+    const through = applied === removed ? undefined : applied;
+    await carryOut(port, kept, telemetry, turn, through, now());
     removed = applied;
     await Promise.all(turn.reads.map((read) => readOn(port, shard, core, read, now)));
+    if (turn.wakes.length > 0) core.lookAgain();
+    await answerAll(port, lease, core, turn.questions, now);
     if (signal.aborted) return;
+    if (turn.recalls.size > 0) {
+      applied = await recall(port, shard, core, applied, turn.recalls, now);
+      continue;
+    }
 
     const wakeMs = Math.min(core.nextTimerMs() ?? Infinity, lookAgainMs, watchMs);
-    const idle = core.nextPull(now()) === undefined && !core.dueUnknown && turn.reads.length === 0;
+    const known = !core.dueUnknown && !core.expiryUnknown && turn.reads.length === 0;
+    const idle = known && core.nextPull(now()) === undefined && core.nextExpired(now()) === 0;
     const blockMs = idle ? Math.min(Math.max(wakeMs - now(), 0), BLOCK_MS) : 0;
     const entries = await untilAborted(port.readInbox(shard, applied ?? '0', blockMs), signal);
     for (const entry of entries) core.apply(entry, now());
+    tellControls(telemetry, entries);
     applied = entries.at(-1)?.id ?? applied;
   }
 }
@@ -82,6 +98,41 @@ async function readOn(
 ): Promise<void> {
   const page = await port.readRecipients(shard, queueId, after, count);
   core.recipientsRead(queueId, page, now());
+}
+
+/** One page of messages that have outlived their time, wherever they are. */
+async function takeExpired(
+  { port, settings, telemetry }: LeaderOptions,
+  { lease }: KeptLease,
+  core: SchedulerCore,
+  nowMs: number,
+): Promise<void> {
+  if (core.expiryUnknown) core.setExpiry(await port.nextExpiryMs(lease.shard));
+  const count = core.nextExpired(nowMs);
+  if (count === 0) return;
+  const found = await port.takeExpired(lease, count, nowMs, (envelope) =>
+    endOfLifetimeMs(settings, envelope),
+  );
+  for (const queueId of found.held) {
+    const text = 'on hold beyond its lifetime: it is returned to its sender when it is released';
+    telemetry.emit({ kind: 'remark', program: 'qmgr', queueId, warning: true, text });
+  }
+  core.expired(found, nowMs);
+}
+
+/** Takes back what no worker has begun. A batch that ended meanwhile counts as taken back, and its results are in the inbox. */
+async function recall(
+  port: SchedulerPort,
+  shard: number,
+  core: SchedulerCore,
+  applied: string | undefined,
+  batchIds: ReadonlySet<string>,
+  now: () => number,
+): Promise<string | undefined> {
+  const recalled = await port.recallBatches(shard, [...batchIds]);
+  const last = await drainInbox(port, shard, core, applied, now);
+  for (const batchId of recalled) core.recalled(batchId, now());
+  return last;
 }
 
 /** Batches that the queue no longer holds though no end was reported: their last words may still be in the inbox. */

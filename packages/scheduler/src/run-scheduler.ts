@@ -7,7 +7,7 @@ import { AssertionError } from 'node:assert';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '@mailfleet/config';
 import { LeaseLostError, type SchedulerPort } from '@mailfleet/queue';
-import type { Telemetry } from '@mailfleet/telemetry';
+import type { Progress, Telemetry } from '@mailfleet/telemetry';
 import { type LeaderOptions, lead } from './leader.ts';
 import { type KeptLease, takeLease } from './lease.ts';
 import { maintain } from './maintenance.ts';
@@ -21,6 +21,7 @@ export interface SchedulerOptions {
   readonly holder: string;
   /** Aborts when the scheduler must stop. */
   readonly signal: AbortSignal;
+  readonly progress?: Progress;
 }
 
 const TROUBLE_PAUSE_MS = 1_000;
@@ -44,14 +45,20 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
 async function runShard(options: SchedulerOptions, leader: LeaderOptions, shard: number): Promise<void> {
   const { config, queue, telemetry, holder, signal } = options;
   const ttlMs = config.get('scheduler_lease_time');
+  const progress = options.progress?.expect(`shard ${shard}`);
   while (!signal.aborted) {
     let pauseMs = ttlMs / 3;
     let kept: KeptLease | undefined;
     try {
       kept = await takeLease(queue, shard, holder, ttlMs);
-      if (kept !== undefined) {
+      progress?.();
+      if (kept === undefined) {
+        // A leader that died is followed the moment its lease ends.
+        const leftMs = (await queue.leaseState(shard))?.leftMs ?? 0;
+        pauseMs = Math.min(pauseMs, leftMs + 1);
+      } else {
         telemetry.log.info(`leads shard ${shard} (fence ${kept.lease.fence})`);
-        await leadWhileHeld(leader, kept, signal);
+        await leadWhileHeld({ ...leader, ...(progress === undefined ? {} : { progress }) }, kept, signal);
         if (kept.lost.aborted) telemetry.log.warn(`lost the lease of shard ${shard}; standing by`);
       }
     } catch (error) {

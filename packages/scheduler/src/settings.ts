@@ -16,6 +16,7 @@ export function settingsFrom(config: Config, shard = 0): CoreSettings {
     activeLimit,
     recipientLimit: Math.max(config.get('qmgr_message_recipient_limit'), activeLimit),
     recipientMinimum: config.get('qmgr_message_recipient_minimum'),
+    clogWarnMs: config.get('qmgr_clog_warn_time'),
     batchLimit: config.get('destination_batch_limit'),
     batchByteLimit: config.get('destination_batch_byte_limit'),
     batchRecipientLimit: config.get('destination_batch_recipient_limit'),

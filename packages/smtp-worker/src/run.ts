@@ -7,7 +7,7 @@ import type { Config } from '@mailfleet/config';
 import type { WorkerPort } from '@mailfleet/queue';
 import { createHostFinder, createResolver, transportAgent } from '@mailfleet/routing';
 import { createDeliveryAgent, type DeliveryAgent, type Protocol } from '@mailfleet/smtp';
-import type { Telemetry } from '@mailfleet/telemetry';
+import type { Progress, Telemetry } from '@mailfleet/telemetry';
 import { deliverClaimed } from './deliver-batch.ts';
 
 export interface SmtpWorkerOptions {
@@ -17,13 +17,21 @@ export interface SmtpWorkerOptions {
   /** Unique per process; shown in timelines. */
   readonly name: string;
   readonly signal: AbortSignal;
+  readonly progress?: Progress;
 }
 
 /** Resolves when `signal` aborted and all batches came home; rejects when the queue is lost. */
 export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   const { config, queue, telemetry, name, signal } = options;
   const agentFor = makeAgents(config, telemetry);
-  await queue.work({ sessions: config.get('smtp_worker_sessions'), signal, name }, (claimed) => {
+  const progress = options.progress?.expect('taking batches');
+  const work = {
+    sessions: config.get('smtp_worker_sessions'),
+    signal,
+    name,
+    ...(progress === undefined ? {} : { progress }),
+  };
+  await queue.work(work, (claimed) => {
     const { transport, protocol } = claimed.batch;
     return deliverClaimed(claimed, { queue, agent: agentFor(transport, protocol), telemetry });
   });
@@ -34,7 +42,6 @@ function makeAgents(
   config: Config,
   telemetry: Pick<Telemetry, 'emit' | 'log'>,
 ): (transport: string, protocol: Protocol) => DeliveryAgent {
-  const warn = (sentence: string): void => telemetry.log.warn(sentence);
   const resolver = createResolver({ servers: config.get('dns_servers') });
   const agents = new Map<string, DeliveryAgent>();
   const agentFor = (transport: string, protocol: Protocol): DeliveryAgent => {
@@ -45,7 +52,13 @@ function makeAgents(
         config,
         transport,
         protocol,
-        findHosts: createHostFinder({ config, protocol, resolver, warn }),
+        findHosts: createHostFinder({
+          config,
+          protocol,
+          resolver,
+          warn: (text) => telemetry.emit({ kind: 'remark', program: protocol, warning: true, text }),
+          note: (text) => telemetry.emit({ kind: 'remark', program: protocol, text }),
+        }),
         remark: telemetry.emit,
         agentFor: (other) => {
           const its = transportAgent(other);

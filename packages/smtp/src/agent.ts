@@ -7,7 +7,7 @@
  * comes back too, for a process that can read. It rejects only when `record` does.
  */
 import type { Config } from '@mailfleet/config';
-import { parseNexthop } from '@mailfleet/routing';
+import { findSourceAddresses, parseNexthop, type SourceAddresses } from '@mailfleet/routing';
 import { createTlsClient, globalLevel, openTlsPolicies } from '@mailfleet/tls';
 import type { NextRequest } from './ahead.ts';
 import { Attempt, type Remark, type Surroundings } from './attempt.ts';
@@ -18,6 +18,7 @@ import type { FindHosts } from './hosts.ts';
 import { ContentPrefetch, type FetchContent, RepeatableContent } from './prefetch.ts';
 import { openServerMaps } from './server-maps.ts';
 import { agentSettings } from './settings.ts';
+import { needsForHead, needsSmtputf8 } from './smtputf8.ts';
 import { openStatusFilter, type StatusFilter } from './status-filter.ts';
 import type { Content } from './transaction.ts';
 
@@ -96,6 +97,8 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     around.remark({ kind: 'remark', program: protocol, warning: true, text });
   }
 
+  let source: Promise<SourceAddresses> | undefined;
+
   return {
     transport: options.transport,
     protocol,
@@ -103,6 +106,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
       if (batch.transport !== options.transport) {
         throw new Error(`batch ${batch.id} is for transport ${batch.transport}, not ${options.transport}`);
       }
+      source ??= findSourceAddresses(config);
       const loop = new HostLoop({
         around,
         tls,
@@ -111,6 +115,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         findHosts: options.findHosts,
         nexthop: batch.nexthop,
         elements: elementsOf(batch.nexthop, around),
+        source: await source,
         mayPassOn: settings.bestMx !== undefined && io.passedOn !== true,
       });
       const contents = new ContentPrefetch(batch.requests, io.content);
@@ -170,7 +175,7 @@ interface RequestContext {
 }
 
 const nextAtHand = (request: DeliveryRequest, content: Content | undefined): NextRequest | undefined =>
-  content && { request, needsSmtputf8: needsSmtputf8(request, content) };
+  Buffer.isBuffer(content) ? { request, needsSmtputf8: needsForHead(request, content) } : undefined;
 
 const deliverRequest = async (request: DeliveryRequest, context: RequestContext): Promise<RequestResult> => {
   const { around, loop, io, contents, position, wanted, next, statusFilter } = context;
@@ -179,7 +184,12 @@ const deliverRequest = async (request: DeliveryRequest, context: RequestContext)
     attempt.remark(`content cannot be read: ${error instanceof Error ? error.message : String(error)}`, true);
     return 'unreadable';
   };
-  const content = await contents.take(position).catch(unreadable);
+  let content = await contents.take(position).catch(unreadable);
+  if (content !== undefined && content !== 'unreadable') {
+    const needed = await needsSmtputf8(request, content).catch(unreadable);
+    if (needed === 'unreadable') content = needed;
+    else attempt.needsSmtputf8 = needed;
+  }
   if (content === undefined || content === 'unreadable') {
     if (content === undefined) attempt.remark('content is gone', true);
     const status = content === undefined ? '5.3.0' : '4.3.0';
@@ -187,7 +197,6 @@ const deliverRequest = async (request: DeliveryRequest, context: RequestContext)
     attempt.failAll('message', { status, reason: 'unreadable mail queue entry' });
     return attempt.result();
   }
-  attempt.needsSmtputf8 = needsSmtputf8(request, content);
   const repeatable = new RepeatableContent(content, async () => {
     const again = await io.content(request).catch(unreadable);
     return again === 'unreadable' ? undefined : again;
@@ -238,19 +247,6 @@ const passOn = async (attempt: Attempt, context: RequestContext): Promise<void> 
       },
     );
   }
-};
-
-/** Asked for by the sender, and really needed: UTF-8 in an address or in the header (of a content small enough to be in memory). */
-const needsSmtputf8 = (request: DeliveryRequest, content: Content): boolean => {
-  const { envelope, recipients } = request;
-  if (envelope.smtputf8 !== true) return false;
-  const beyondAscii = (text: string): boolean => /\P{ASCII}/u.test(text);
-  if (beyondAscii(envelope.sender) || recipients.some((recipient) => beyondAscii(recipient.address))) {
-    return true;
-  }
-  if (!Buffer.isBuffer(content)) return false;
-  const end = /\r?\n\r?\n/.exec(content.toString('latin1'))?.index ?? content.length;
-  return content.subarray(0, end).some((byte) => byte > 127);
 };
 
 const elementsOf = (nexthop: string, { settings, remark }: Surroundings): Element[] => {

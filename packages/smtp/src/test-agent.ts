@@ -4,7 +4,15 @@
  */
 import { makeConfig } from '@mailfleet/config';
 import { type BatchIo, createDeliveryAgent, type DeliveryAgentOptions } from './agent.ts';
-import type { Batch, DeliveryRequest, Envelope, Outcome, Protocol, RequestResult } from './delivery.ts';
+import type {
+  Batch,
+  DeliveryRequest,
+  Envelope,
+  Outcome,
+  Protocol,
+  Recipient,
+  RequestResult,
+} from './delivery.ts';
 import type { FindHosts, Host } from './hosts.ts';
 
 export interface Server {
@@ -20,6 +28,8 @@ export interface TestDelivery {
   readonly config?: Readonly<Record<string, string>>;
   /** Recipients of each request; one request to one recipient by default. */
   readonly requests?: readonly (readonly string[])[];
+  /** The same with all that a recipient may have; in place of `requests`. */
+  readonly recipients?: readonly (readonly Omit<Recipient, 'index'>[])[];
   readonly envelope?: Partial<Envelope>;
   readonly content?: string | Buffer | ((request: DeliveryRequest) => ReturnType<BatchIo['content']>);
   readonly signal?: AbortSignal;
@@ -86,6 +96,9 @@ export const batchOf = (
   requests,
 });
 
+const toRecipients = (addresses: readonly string[]): Omit<Recipient, 'index'>[] =>
+  addresses.map((address) => ({ address }));
+
 export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
   const protocol = delivery.protocol ?? 'smtp';
   const remarks: string[] = [];
@@ -108,9 +121,14 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
         `${queueId === undefined ? '' : `${queueId}: `}${warning === true ? 'warning: ' : ''}${text}`,
       ),
   });
-  const requests = (delivery.requests ?? [['one@example.com']]).map((recipients, index) => {
-    const request = requestTo(recipients, `Q${index + 1}`, delivery.envelope);
-    return { ...request, activatedMs: request.envelope.arrivalMs + (delivery.waitedMs ?? 0) };
+  const asked = delivery.recipients ?? (delivery.requests ?? [['one@example.com']]).map(toRecipients);
+  const requests = asked.map((recipients, position): DeliveryRequest => {
+    const request = requestTo([], `Q${position + 1}`, delivery.envelope);
+    return {
+      ...request,
+      recipients: recipients.map((recipient, index) => ({ ...recipient, index })),
+      activatedMs: request.envelope.arrivalMs + (delivery.waitedMs ?? 0),
+    };
   });
   const content = delivery.content ?? 'Subject: test\r\n\r\nHello\r\n';
   const { returned } = await agent.deliverBatch(

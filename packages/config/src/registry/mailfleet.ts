@@ -66,12 +66,12 @@ export const mailfleet = {
   },
   scheduler_lease_time: {
     type: 'time',
-    default: '10s',
+    default: '8s',
     unit: 's',
     min: 1,
     since: '0.1.0',
     origin: 'mailfleet',
-    doc: 'How long a scheduler that stopped answering still counts as the leader of its shard; a standby takes over after that.',
+    doc: 'How long a scheduler that stopped answering still counts as the leader of its shard; a standby takes over right after that. The default leaves it two seconds to be at work within ten.',
   },
   batch_lease_time: {
     type: 'time',
@@ -177,6 +177,13 @@ export const mailfleet = {
     since: '0.1.0',
     origin: 'mailfleet',
     doc: 'File that holds the password of the dashboard, for any user name. Empty: no password, loopback only.',
+  },
+  health_listen: {
+    type: 'list',
+    default: '',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'Where a daemon that runs alone tells its health, as address:port: /livez (it makes progress) and /readyz (and Redis answers), 200 or 503 with a sentence. Empty: nowhere. Of no effect under `mailfleet up`.',
   },
   content_directory: {
     type: 'directory',

@@ -6,7 +6,7 @@ import type { Batch } from '@mailfleet/smtp';
 import { type Job, Queue, Worker } from 'bullmq';
 import { DELIVERY_QUEUE, type ShardKeys } from '../keys.ts';
 import { LeaseLostError } from '../ports.ts';
-import type { Connection } from '../redis/connection.ts';
+import { type Connection, firstReady } from '../redis/connection.ts';
 import { fairShare } from '../shard.ts';
 import {
   type BullContext,
@@ -17,6 +17,7 @@ import {
   reportError,
   STALLED_WITHOUT_LIMIT,
 } from './connection.ts';
+import { Takings, watchTakings } from './watch.ts';
 
 const PAGE = 100;
 
@@ -43,10 +44,22 @@ export interface Batches {
   queue(shard: number): BatchQueue;
   add(batches: readonly Batch[]): Promise<void>;
   outstanding(shard: number): Promise<readonly Batch[]>;
+  /** Removes batches that no worker ever had; answers which. One that ended within these milliseconds may be among them. */
+  recall(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
   vanished(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
+  /** Which worker has a batch, if any took it yet, and since when it has it or it waits; undefined when it ended. */
+  holder(
+    shard: number,
+    batchId: string,
+  ): Promise<{ readonly worker?: string; readonly sinceMs: number } | undefined>;
   /** Hands batches to `handle` until `signal` aborts and all handlers ended. `handle` must not throw. */
   work(
-    options: { readonly sessions: number; readonly name: string; readonly signal: AbortSignal },
+    options: {
+      readonly sessions: number;
+      readonly name: string;
+      readonly signal: AbortSignal;
+      readonly progress?: () => void;
+    },
     handle: (held: HeldBatch) => Promise<void>,
   ): Promise<void>;
   close(): Promise<void>;
@@ -80,6 +93,8 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
   }
 
   async function addOf(shard: number, batches: readonly Batch[]): Promise<void> {
+    // BullMQ asks the connection at once, each queue anew.
+    await firstReady(context.adding());
     const target = addingQueue(shard);
     await target.waitUntilReady();
     // A leader that stood still past its lease would add what the next one batches anew. What is left of that window is the time
@@ -107,6 +122,19 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
       }
       return batches;
     },
+    async recall(shard, batchIds) {
+      const removed = await Promise.all(
+        batchIds.map(async (id) => {
+          const job = await queue(shard).getJob(id);
+          // One that a worker had may be in doubt, which the next worker asks about because it was handed out before.
+          if (job === undefined || job.attemptsStarted > 0 || (await job.getState()) !== 'waiting')
+            return false;
+          // 0: a worker has its lock by now.
+          return (await queue(shard).remove(id)) === 1;
+        }),
+      );
+      return batchIds.filter((_, i) => removed[i] === true);
+    },
     async vanished(shard, batchIds) {
       const gone: string[] = [];
       for (let from = 0; from < batchIds.length; from += PAGE) {
@@ -118,14 +146,25 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
       }
       return gone;
     },
-    async work({ sessions, name, signal }, handle) {
+    async holder(shard, batchId) {
+      const job = await queue(shard).getJob(batchId);
+      if (job === undefined || job.finishedOn !== undefined) return undefined;
+      if (job.processedOn === undefined) return { sinceMs: job.timestamp };
+      return { worker: job.processedBy ?? 'a worker', sinceMs: job.processedOn };
+    },
+    async work({ sessions, name, signal, progress }, handle) {
       if (signal.aborted) return;
       const lost = new Map<string, Watch>();
       const { lockDuration } = lockTimes(leaseMs);
+      const watched: Parameters<typeof watchTakings>[0][number][] = [];
       const workers = shards.map((keys, shard) => {
+        const concurrency = fairShare(sessions, shards.length, shard);
+        const takings = new Takings(concurrency);
+        watched.push({ takings, queue: queue(shard) });
         const worker = new Worker<Batch>(
           DELIVERY_QUEUE,
           async (job: Job<Batch>, token = '') => {
+            takings.begin();
             const controller = new AbortController();
             const timer = setTimeout(() => controller.abort(), lockDuration);
             lost.set(job.data.id, { controller, timer });
@@ -137,6 +176,7 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
                 lost: controller.signal,
               });
             } finally {
+              takings.end();
               clearTimeout(timer);
               lost.delete(job.data.id);
             }
@@ -145,7 +185,7 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
             connection: context.connection,
             prefix: keys.bull,
             name,
-            concurrency: fairShare(sessions, shards.length, shard),
+            concurrency,
             maxStalledCount: STALLED_WITHOUT_LIMIT,
             ...lockTimes(leaseMs),
             ...context.telemetry,
@@ -160,7 +200,10 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
         });
         return worker;
       });
+      const watching = progress === undefined ? undefined : watchTakings(watched, progress, signal);
       await aborted(signal);
+      // It may wait for a Redis that is away.
+      watching?.catch(() => undefined);
       await Promise.all(workers.map((worker) => worker.close()));
     },
     async close() {

@@ -1,8 +1,21 @@
 /** Every script of the queue, for registration on a connection. */
+
 import { endBatch, markInDoubt, noticePosted, record } from './delivery.ts';
+import { answer, ask, controlsPage, liftControl, setControl, wake } from './destinations.ts';
+import { takeExpired } from './expiry.ts';
 import { accept, claimKey, copyPart, partRetired, partsCopied } from './intake.ts';
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './leader.ts';
-import { flushOne, flushPage, hold, listPage, readMessage, release, remove } from './operator.ts';
+import {
+  expire,
+  flushOne,
+  flushPage,
+  flushSites,
+  hold,
+  listPage,
+  readMessage,
+  release,
+  remove,
+} from './operator.ts';
 import type { Script } from './script.ts';
 
 export const allScripts: readonly Script[] = [
@@ -10,13 +23,19 @@ export const allScripts: readonly Script[] = [
   acquireLease,
   activate,
   activePage,
+  answer,
+  ask,
   claimKey,
   conclude,
+  controlsPage,
   copyPart,
   endBatch,
+  expire,
   flushOne,
   flushPage,
+  flushSites,
   hold,
+  liftControl,
   listPage,
   markInDoubt,
   noticePosted,
@@ -28,4 +47,7 @@ export const allScripts: readonly Script[] = [
   releaseLease,
   remove,
   renewLease,
+  setControl,
+  takeExpired,
+  wake,
 ];

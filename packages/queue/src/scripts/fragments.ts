@@ -80,21 +80,22 @@ local function keep(key, first, pages)
 end
 `;
 
-/** view(prefix, id, ms): what the leader needs of a message: { record, pass, warned, ms, marks }; false when it is gone. */
+/** view(prefix, id, ms): what the leader needs of a message: { record, pass, warned, ms, marks, held, forced }; false when it is gone. */
 export const viewing = `
 local function view(prefix, id, ms)
   local key = prefix .. 'm:' .. id
-  local fixed = redis.call('HMGET', key, 'e', 'p', 'w', 'n')
+  local fixed = redis.call('HMGET', key, 'e', 'p', 'w', 'n', 'held', 'forced')
   if not fixed[1] then return false end
   local marks = {}
-  if fixed[4] then return { fixed[1], fixed[2] or '0', fixed[3] or '', ms, marks } end
-  for _, field in ipairs(redis.call('HKEYS', key)) do
-    if string.sub(field, 1, 1) == 'x' then
-      marks[#marks + 1] = field
-      marks[#marks + 1] = redis.call('HGET', key, field)
+  if not fixed[4] then
+    for _, field in ipairs(redis.call('HKEYS', key)) do
+      if string.sub(field, 1, 1) == 'x' then
+        marks[#marks + 1] = field
+        marks[#marks + 1] = redis.call('HGET', key, field)
+      end
     end
   end
-  return { fixed[1], fixed[2] or '0', fixed[3] or '', ms, marks }
+  return { fixed[1], fixed[2] or '0', fixed[3] or '', ms, marks, fixed[5] or '', fixed[6] or '' }
 end
 `;
 

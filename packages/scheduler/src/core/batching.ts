@@ -38,7 +38,7 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
     transport: transport.name,
     // Only transports with a worker's agent get entries.
     protocol: transport.settings.agent as Protocol,
-    nexthop: destination.nexthop,
+    nexthop: lead.nexthop,
     batchedMs: nowMs,
     requests: entries.map(requestOf),
     ...(destination.connectionLoad ? { connectionLoad: true } : {}),
@@ -51,7 +51,7 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
       queueId: message.active.envelope.queueId,
       batchId: id,
       transport: transport.name,
-      nexthop: destination.nexthop,
+      nexthop: lead.nexthop,
       requests: entries.length,
     });
   }
@@ -74,18 +74,18 @@ function hintAtCaching(destination: Destination, nowMs: number): void {
   }
 }
 
-/** The lead's entry, and those behind it in scheduler order. */
+/** The lead's entry, and those for its nexthop behind it in scheduler order. */
 function fill(state: State, lead: Peer, nowMs: number): Entry[] {
   const { destination } = lead;
+  const { transportRateDelayMs } = destination.transport.settings;
   const { batchLimit, batchByteLimit, batchRecipientLimit } = state.settings;
-  const { destinationRateDelayMs, transportRateDelayMs } = destination.transport.settings;
   // A rate delay follows every delivery, so a batch may hold one.
-  const limit = destinationRateDelayMs > 0 || transportRateDelayMs > 0 ? 1 : batchLimit;
+  const limit = destination.rateDelayMs > 0 || transportRateDelayMs > 0 ? 1 : batchLimit;
   const share = Math.min(limit, Math.ceil(destination.waiting / destination.freeSlots));
   const entries: Entry[] = [];
   let bytes = 0;
   let recipients = 0;
-  for (let peer: Peer | undefined = lead; peer !== undefined; peer = destination.peers.peek()) {
+  for (let peer: Peer | undefined = lead; peer !== undefined; peer = nextOf(destination, lead.nexthop)) {
     const entry = takeEntry(state, peer, nowMs);
     entries.push(entry);
     bytes += entry.message.active.envelope.sizeBytes;
@@ -93,6 +93,20 @@ function fill(state: State, lead: Peer, nowMs: number): Entry[] {
     if (entries.length >= share || bytes > batchByteLimit || recipients >= batchRecipientLimit) break;
   }
   return entries;
+}
+
+/** Most peers of a site that are looked at for one more request: those of other nexthops are in between, in no order. */
+const LOOK_AT = 200;
+
+function nextOf({ peers }: Destination, nexthop: string): Peer | undefined {
+  const first = peers.peek();
+  if (first === undefined || first.nexthop === nexthop) return first;
+  let best: Peer | undefined;
+  for (const peer of peers.items().slice(0, LOOK_AT)) {
+    if (peer.nexthop === nexthop && (best === undefined || peer.job.position < best.job.position))
+      best = peer;
+  }
+  return best;
 }
 
 function requestOf(entry: Entry): DeliveryRequest {

@@ -4,6 +4,7 @@
  */
 import type { ActiveMessage, RecipientPage, RoutedRecipient } from '@mailfleet/queue';
 import type { Batch, Outcome } from '@mailfleet/smtp';
+import { warnOfClog } from './clog.ts';
 import { queueNameOf, sortRecipients } from './grouping.ts';
 import { deferral, type LocalOutcome, localOutcome, outcomesOf } from './local.ts';
 import {
@@ -18,7 +19,8 @@ import {
 import { endPass } from './pass.ts';
 import { revive } from './reviving.ts';
 import { countRecipient, firstReadSize, readOn, readToEnd } from './slots.ts';
-import { destinationOf, type State, transportOf } from './state.ts';
+import { destinationOf, pauseOf, type State, transportOf } from './state.ts';
+import { reasonToStop, stop, tellOverdue } from './stopping.ts';
 import { addEntry, offer, retireIfDone } from './transport.ts';
 
 export function enter(state: State, active: ActiveMessage, nowMs: number): void {
@@ -49,7 +51,7 @@ export function recipientsRead(state: State, queueId: string, page: RecipientPag
   const { handedOut } = message;
   const news =
     handedOut === undefined ? page.recipients : page.recipients.filter(({ index }) => !handedOut.has(index));
-  assign(state, message, news, nowMs);
+  take(state, message, news, nowMs);
   for (const job of message.jobs) {
     // It may have become small enough to go first, or large enough for others to do so.
     job.transport.candidate = undefined;
@@ -81,6 +83,7 @@ export function restore(
     const { handedOut } = message;
     const rest = recipients.filter(({ index }) => handedOut?.has(index) !== true);
     if (message.formerFlights === 0) begin(state, message, rest, nowMs);
+    else message.stopped = reasonToStop(state, message, nowMs);
   }
 }
 
@@ -110,7 +113,7 @@ function restoreFlight(state: State, batch: Batch, restored: ReadonlyMap<string,
       unread.push(message);
       continue;
     }
-    const entry = makeEntry(peerOf(message, destination));
+    const entry = makeEntry(peerOf(message, destination, batch.nexthop));
     for (const recipient of open) addRecipient(state, entry, recipient);
     entry.state = 'busy';
     entry.peer.job.read += 1;
@@ -130,9 +133,7 @@ function destinationOfBatch(state: State, transport: Transport, batch: Batch): D
   const { nexthop, requests } = batch;
   const recipient = requests[0]?.recipients[0];
   if (recipient === undefined) return undefined;
-  const routed = { ...recipient, transport: transport.name, nexthop };
-  const name = queueNameOf(routed, transport.settings, state.settings.recipientDelimiter);
-  return destinationOf(state, transport, name, nexthop);
+  return enterDestination(state, transport, { ...recipient, transport: transport.name, nexthop });
 }
 
 function register(state: State, active: ActiveMessage): Message {
@@ -147,16 +148,31 @@ function register(state: State, active: ActiveMessage): Message {
 
 /** The first recipients of a message; what there is no room for is forgotten and read again. */
 function begin(state: State, message: Message, recipients: readonly RoutedRecipient[], nowMs: number): void {
+  message.stopped = reasonToStop(state, message, nowMs);
   const most = firstReadSize(state, message);
   if (recipients.length <= most) {
-    assign(state, message, recipients, nowMs);
+    take(state, message, recipients, nowMs);
     return;
   }
   const first = recipients.toSorted((a, b) => a.index - b.index).slice(0, most);
   message.unread += recipients.length - most;
   message.after = first.at(-1)?.index ?? -1;
   message.lastReadMs = nowMs;
-  assign(state, message, first, nowMs);
+  take(state, message, first, nowMs);
+}
+
+/** Recipients that were read: those of a stopped message are not handed out. */
+function take(state: State, message: Message, recipients: readonly RoutedRecipient[], nowMs: number): void {
+  const { stopped } = message;
+  if (stopped === undefined) {
+    assign(state, message, recipients, nowMs);
+    return;
+  }
+  if (stopped === 'expire') tellOverdue(state, message, recipients, nowMs);
+  else if (recipients.length > 0) message.withdrawn = true;
+  if (message.unread === 0) readToEnd(message);
+  if (message.open === 0) endPass(state, message, nowMs);
+  else stop(state, message, stopped, nowMs);
 }
 
 function assign(state: State, message: Message, recipients: readonly RoutedRecipient[], nowMs: number): void {
@@ -165,7 +181,7 @@ function assign(state: State, message: Message, recipients: readonly RoutedRecip
     const transport = transportOf(state, recipient.transport);
     const local =
       localOutcome(transport.settings.agent, transport.name, recipient.nexthop) ??
-      place(state, message, transport, recipient);
+      place(state, message, transport, recipient, nowMs);
     if (local === undefined) continue;
     noteOutcome(message, local.kind, recipient);
     const told = outcomesOf(message, [recipient], local, nowMs);
@@ -181,23 +197,29 @@ function assign(state: State, message: Message, recipients: readonly RoutedRecip
 
 const DEFERRED_TRANSPORT = deferral({ status: '4.3.2', reason: 'deferred transport' });
 
-/** Adds the recipient to an entry, or says why not. */
+/** Adds the recipient to an entry, or says why not; one whose destination is paused is left alone. */
 function place(
   state: State,
   message: Message,
   transport: Transport,
   recipient: RoutedRecipient,
+  nowMs: number,
 ): LocalOutcome | undefined {
   const { settings } = state;
   const lifted = message.flushing || state.transportsLifted;
   if (!lifted && settings.deferTransports.has(transport.name)) return DEFERRED_TRANSPORT;
-  const name = queueNameOf(recipient, transport.settings, settings.recipientDelimiter);
-  const destination = destinationOf(state, transport, name, recipient.nexthop);
+  const { nexthop } = recipient;
+  const pause = pauseOf(state, transport, nexthop, state.siteOf(transport.name, nexthop), nowMs);
+  if (pause !== undefined) {
+    message.park(pause);
+    return undefined;
+  }
+  const destination = enterDestination(state, transport, recipient);
   if (destination.trouble !== undefined) {
     if (!message.flushing) return deferral(destination.trouble);
     revive(state, destination);
   }
-  const peer = peerOf(message, destination);
+  const peer = peerOf(message, destination, nexthop);
   const limit = transport.settings.recipientLimit;
   const last = peer.waiting.at(-1);
   if (last !== undefined && (limit === 0 || last.recipients.length < limit)) {
@@ -208,7 +230,18 @@ function place(
   addEntry(entry, false);
   addRecipient(state, entry, recipient);
   offer(destination);
+  warnOfClog(state, destination, nowMs);
   return undefined;
+}
+
+/** The recipient's own destination where each has one, else that of its site, else that of its nexthop. */
+function enterDestination(state: State, transport: Transport, recipient: RoutedRecipient): Destination {
+  const { settings, name: transportName } = transport;
+  const { nexthop } = recipient;
+  const site = settings.recipientLimit === 1 ? undefined : state.siteOf(transportName, nexthop);
+  if (site !== undefined) return destinationOf(state, transport, site, site);
+  const name = queueNameOf(recipient, settings, state.settings.recipientDelimiter);
+  return destinationOf(state, transport, name, nexthop);
 }
 
 function makeEntry(peer: Peer): Entry {
@@ -224,7 +257,7 @@ function addRecipient(state: State, entry: Entry, recipient: RoutedRecipient): v
   countRecipient(state, entry);
 }
 
-function peerOf(message: Message, destination: Destination): Peer {
+function peerOf(message: Message, destination: Destination, nexthop: string): Peer {
   const { transport } = destination;
   let job = message.jobs.find((one) => one.transport === transport);
   if (job === undefined) {
@@ -232,7 +265,9 @@ function peerOf(message: Message, destination: Destination): Peer {
     job = new Job(message, transport, transport.lastPosition);
     message.jobs.push(job);
   }
-  return job.peerFor(destination);
+  // A nexthop of the site, or the destination's own in its spelling.
+  const name = nexthop.toLowerCase();
+  return job.peerFor(destination, name === destination.nexthop.toLowerCase() ? destination.nexthop : name);
 }
 
 /** What an outcome means for the end of its message's pass. */

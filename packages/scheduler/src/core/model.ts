@@ -11,6 +11,7 @@
 import type { ActiveMessage, NoticeRequest, RoutedRecipient } from '@mailfleet/queue';
 import type { HopStatus } from '@mailfleet/smtp';
 import { Chain, type Linked } from './chain.ts';
+import type { Controls } from './controlled.ts';
 import { Heap, type HeapItem } from './heap.ts';
 import type { TransportSettings } from './settings.ts';
 import { ConcurrencyWindow } from './window.ts';
@@ -43,10 +44,18 @@ export class Message {
   awaits: NoticeRequest['notice'] | undefined;
   /** A warning of the delay was sent. */
   warned: boolean;
+  /** Why nothing of it is handed out any more; see stopping.ts. */
+  stopped: 'hold' | 'delete' | 'expire' | undefined;
+  /** Recipients were taken out without an outcome, as a hold does. */
+  withdrawn = false;
+  /** An operator expired it. */
+  forcedExpire: boolean;
   /** Its destinations are revived when it meets them, and defer_transports does not apply ("flush this one"). */
   readonly flushing: boolean;
   /** A message with one entry needs no index. */
   #only: Entry | undefined;
+  /** What paused the destinations of recipients that this pass left alone. */
+  parkedFor: Set<Controls> | undefined;
   #entryOf: Map<number, Entry> | undefined;
 
   /** @param slots recipients that it may hold whatever others do */
@@ -58,6 +67,12 @@ export class Message {
     this.bounced = active.unreported.length > 0;
     this.succeeded = active.unreportedSuccess.length > 0;
     this.warned = active.warned;
+    this.forcedExpire = active.forcedExpire;
+  }
+
+  park(controls: Controls): void {
+    this.parkedFor ??= new Set();
+    this.parkedFor.add(controls);
   }
 
   /** The entry that holds a recipient. */
@@ -110,6 +125,8 @@ export interface Flight {
 export class Peer implements Linked<Peer>, HeapItem {
   readonly job: Job;
   readonly destination: Destination;
+  /** As routed. The nexthops of one site share a destination, and each batch is for one of them. */
+  readonly nexthop: string;
   readonly waiting: Entry[] = [];
   /** Entries that are not done; without any it is forgotten. */
   open = 0;
@@ -120,9 +137,10 @@ export class Peer implements Linked<Peer>, HeapItem {
   linked = false;
   heapIndex = -1;
 
-  constructor(job: Job, destination: Destination) {
+  constructor(job: Job, destination: Destination, nexthop: string) {
     this.job = job;
     this.destination = destination;
+    this.nexthop = nexthop;
   }
 }
 
@@ -157,7 +175,7 @@ export class Job implements Linked<Job>, HeapItem {
   next: Job | undefined;
   linked = false;
   heapIndex = -1;
-  #peerOf: Map<Destination, Peer> | undefined;
+  #peersOf: Map<Destination, Peer[]> | undefined;
 
   constructor(message: Message, transport: Transport, position: number) {
     this.message = message;
@@ -166,17 +184,16 @@ export class Job implements Linked<Job>, HeapItem {
     this.position = position;
   }
 
-  peerFor(destination: Destination): Peer {
+  peerFor(destination: Destination, nexthop: string): Peer {
     // Nearly every message has one or a few; a map for each of them would be most of its cost.
-    let peer =
-      this.peers.length <= MOST_WITHOUT_INDEX
-        ? this.peers.find((one) => one.destination === destination)
-        : this.#index().get(destination);
+    const known =
+      this.peers.length <= MOST_WITHOUT_INDEX ? this.peers : (this.#index().get(destination) ?? []);
+    let peer = known.find((one) => one.destination === destination && one.nexthop === nexthop);
     if (peer === undefined) {
-      peer = new Peer(this, destination);
+      peer = new Peer(this, destination, nexthop);
       peer.index = this.peers.length;
       this.peers.push(peer);
-      this.#peerOf?.set(destination, peer);
+      this.#peersOf?.set(destination, [...(this.#peersOf.get(destination) ?? []), peer]);
     }
     return peer;
   }
@@ -188,12 +205,14 @@ export class Job implements Linked<Job>, HeapItem {
       this.peers[peer.index] = last;
       last.index = peer.index;
     }
-    this.#peerOf?.delete(peer.destination);
+    const others = this.#peersOf?.get(peer.destination)?.filter((one) => one !== peer) ?? [];
+    if (others.length > 0) this.#peersOf?.set(peer.destination, others);
+    else this.#peersOf?.delete(peer.destination);
   }
 
-  #index(): Map<Destination, Peer> {
-    this.#peerOf ??= new Map(this.peers.map((peer) => [peer.destination, peer]));
-    return this.#peerOf;
+  #index(): Map<Destination, Peer[]> {
+    this.#peersOf ??= Map.groupBy(this.peers, (peer) => peer.destination);
+    return this.#peersOf;
   }
 }
 
@@ -214,9 +233,9 @@ const inJobOrder = (a: Peer, b: Peer): boolean => a.job.position < b.job.positio
 /** A destination: where the window is. */
 export class Destination implements HeapItem {
   readonly transport: Transport;
-  /** Queue name: the nexthop in lower case, with the recipient in front where each is a destination of its own. */
+  /** Queue name: the site, or the nexthop in lower case, with the recipient in front where each is a destination of its own. */
   readonly name: string;
-  /** As routed. */
+  /** As routed, or the site. */
   readonly nexthop: string;
   readonly window: ConcurrencyWindow;
   /** Peers with waiting entries, in job order. */
@@ -231,17 +250,43 @@ export class Destination implements HeapItem {
   lastDoneMs = Number.NEGATIVE_INFINITY;
   /** Why it is dead. */
   trouble: HopStatus | undefined;
+  /** What the last delivery request ended with. */
+  lastReply: { readonly reason: string; readonly atMs: number } | undefined;
   /** It pauses between deliveries (destination rate delay). */
   suspended = false;
+  /** No warning that it takes up the active queue before this time. */
+  clogQuietMs = 0;
   /** When it is revived or resumed. */
   timerMs = 0;
   heapIndex = -1;
+  #controls: Controls | undefined;
 
-  constructor(transport: Transport, name: string, nexthop: string) {
+  constructor(transport: Transport, name: string, nexthop: string, controls: Controls | undefined) {
     this.transport = transport;
     this.name = name;
     this.nexthop = nexthop;
-    this.window = new ConcurrencyWindow(transport.windowSettings);
+    this.window = new ConcurrencyWindow(transport.settings.window);
+    this.control(controls);
+  }
+
+  /** What an operator has set on it now. */
+  get controls(): Controls | undefined {
+    return this.#controls;
+  }
+
+  control(controls: Controls | undefined): void {
+    this.#controls = controls;
+    // A rate delay leaves room for one delivery at a time.
+    this.window.limitTo(
+      this.rateDelayMs > 0
+        ? 1
+        : (controls?.get('concurrency-limit')?.value ?? this.transport.settings.window.limit),
+    );
+  }
+
+  /** Pause after each delivery. */
+  get rateDelayMs(): number {
+    return this.#controls?.get('rate-delay')?.value ?? this.transport.settings.destinationRateDelayMs;
   }
 
   get freeSlots(): number {
@@ -273,12 +318,6 @@ export class Transport implements HeapItem {
     this.name = name;
     this.settings = settings;
     this.unusedSlots = settings.slots.limit;
-  }
-
-  /** A rate delay leaves room for one delivery at a time. */
-  get windowSettings(): TransportSettings['window'] {
-    const { window, destinationRateDelayMs } = this.settings;
-    return destinationRateDelayMs > 0 ? { ...window, initial: 1, limit: 1 } : window;
   }
 
   /** Batches that may be handed out now. */

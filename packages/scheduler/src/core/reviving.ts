@@ -4,10 +4,9 @@
  * flush revives it.
  */
 import type { HopStatus } from '@mailfleet/smtp';
+import { finish } from './finishing.ts';
 import { deferral, outcomesOf } from './local.ts';
 import { Destination, type Entry } from './model.ts';
-import { endPass } from './pass.ts';
-import { refill, releaseEntry } from './slots.ts';
 import { dropIfIdle, type State, setTimer } from './state.ts';
 import { dropEntry, offer } from './transport.ts';
 
@@ -39,20 +38,6 @@ export function deferEntry(state: State, entry: Entry, trouble: HopStatus, nowMs
   finish(state, entry, nowMs);
 }
 
-/** All recipients of the entry have their outcome. */
-export function finish(state: State, entry: Entry, nowMs: number): void {
-  const { message, peer } = entry;
-  entry.state = 'done';
-  entry.flight = undefined;
-  peer.open -= 1;
-  if (peer.open === 0) peer.job.forget(peer);
-  for (const { index } of entry.recipients) message.forget(index);
-  message.open -= 1;
-  releaseEntry(state, entry);
-  if (message.open === 0) endPass(state, message, nowMs);
-  else refill(state, message, peer.job.transport, false, nowMs);
-}
-
 export function revive(state: State, destination: Destination): void {
   state.timers.remove(destination);
   destination.trouble = undefined;
@@ -61,9 +46,18 @@ export function revive(state: State, destination: Destination): void {
 
 /** "Flush": forgets what is dead. Pauses stay, they are the receiver's wish. */
 export function reviveAll(state: State): void {
+  reviveSome(state, () => true);
+}
+
+/** The same for some destinations, by their nexthop in lower case. */
+export function reviveNexthops(state: State, nexthops: ReadonlySet<string>): void {
+  reviveSome(state, ({ nexthop }) => nexthops.has(nexthop.toLowerCase()));
+}
+
+function reviveSome(state: State, wanted: (destination: Destination) => boolean): void {
   for (const transport of state.transports.values()) {
     for (const destination of transport.destinations.values()) {
-      if (destination.trouble === undefined) continue;
+      if (destination.trouble === undefined || !wanted(destination)) continue;
       revive(state, destination);
       dropIfIdle(state, destination);
     }

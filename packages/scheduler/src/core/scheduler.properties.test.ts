@@ -1,8 +1,15 @@
 /**
  * Random histories under random settings: messages arrive, long lists are read bit by bit, results of every kind come in any
- * order, twice or late, batches end half done or vanish, leaders change, time passes. Run with SEED=<number> to repeat one that failed.
+ * order, twice or late, batches end half done or vanish, operators hold, release, expire, pause and limit, leaders change, time passes.
+ * Run with SEED=<number> to repeat one that failed.
  */
-import type { ActiveMessage, NoticeRequest, RecipientPage } from '@mailfleet/queue';
+import type {
+  ActiveMessage,
+  ControlChange,
+  ControlKind,
+  NoticeRequest,
+  RecipientPage,
+} from '@mailfleet/queue';
 import type { Batch, OutcomeKind } from '@mailfleet/smtp';
 import fc from 'fast-check';
 import { test } from 'vitest';
@@ -13,6 +20,8 @@ import type { RecipientRead, Turn } from './turn.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const MESSAGES = 150;
+/** Nexthops that an operator has a hand on. */
+const PAUSABLE = ['a', 'b'] as const;
 const DOWN = { status: '4.4.1', reason: 'down' };
 /** Transports that workers serve. */
 const SERVED = ['smtp', 'lmtp'];
@@ -31,6 +40,8 @@ interface Rules {
   readonly slotCost: number;
   readonly cohorts: number;
   readonly rateDelayMs: number;
+  /** Operators pause and limit destinations. */
+  readonly controls: boolean;
 }
 
 const rules: fc.Arbitrary<Rules> = fc.record({
@@ -47,6 +58,7 @@ const rules: fc.Arbitrary<Rules> = fc.record({
   slotCost: fc.constantFrom(0, 2, 5),
   cohorts: fc.integer({ min: 1, max: 3 }),
   rateDelayMs: fc.constantFrom(0, 0, 0, 50),
+  controls: fc.boolean(),
 });
 
 /** mulberry32 */
@@ -58,6 +70,10 @@ function randomFrom(seed: number): () => number {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
+}
+
+function isPausable(nexthop: string): boolean {
+  return PAUSABLE.some((one) => one === nexthop);
 }
 
 function check(holds: boolean, promise: string): void {
@@ -90,6 +106,12 @@ class World {
   readonly reported = new Set<string>();
   /** Recipients that this leader was given and that have no outcome since. */
   readonly inMemory = new Set<string>();
+  /** Messages in active that an operator held: they come back as due as they were; and those that one expired. */
+  readonly held = new Set<string>();
+  readonly forced = new Set<string>();
+  /** What an operator set on destinations, and until when each is paused. */
+  readonly set = new Map<string, ControlChange>();
+  readonly pauses = new Map<string, number>();
   healthy = false;
 
   constructor(given: Rules) {
@@ -174,8 +196,9 @@ class World {
   }
 
   /** As the queue shows a message: a list of some length has to be read. */
-  view(message: ActiveMessage): ActiveMessage {
-    const { queueId } = message.envelope;
+  view(stored: ActiveMessage): ActiveMessage {
+    const { queueId } = stored.envelope;
+    const message = { ...stored, held: this.held.has(queueId), forcedExpire: this.forced.has(queueId) };
     const list = this.lists.get(queueId) ?? [];
     if (list.length > 1) return { ...message, recipients: [], unread: list.length };
     const recipients = list.filter(({ index }) => !this.final.has(`${queueId} ${index}`));
@@ -231,6 +254,7 @@ class World {
     this.reads = [];
     this.notices = [];
     this.inMemory.clear();
+    for (const change of this.set.values()) this.core.control(change, this.nowMs);
     const active = [...this.active.values()].map((message) => this.view(message));
     this.core.restore(active, [...this.batches.values()], this.nowMs);
   }
@@ -242,9 +266,11 @@ class World {
     this.reads.push(...turn.reads);
     for (const batch of turn.batches) {
       check(!this.batches.has(batch.id), 'batch ids differ');
+      check(this.nowMs >= (this.pauses.get(batch.nexthop) ?? 0), 'a paused destination gets no batch');
       this.batches.set(batch.id, batch);
     }
     this.expectLimits();
+    this.recall(turn.recalls);
     for (const conclusion of turn.conclusions) {
       if (conclusion.kind === 'notice') {
         this.notices.push(conclusion.request);
@@ -255,7 +281,14 @@ class World {
       if (message === undefined) throw new Error(`${conclusion.queueId} was concluded and is not active`);
       this.active.delete(conclusion.queueId);
       if (conclusion.kind === 'defer') {
-        check(conclusion.dueMs >= this.nowMs + 1000, 'a retry keeps its distance');
+        const released = this.held.delete(conclusion.queueId);
+        const list = this.lists.get(conclusion.queueId) ?? [];
+        const mayPause = this.rules.controls && list.some(({ nexthop }) => isPausable(nexthop));
+        check(released || mayPause || conclusion.dueMs >= this.nowMs + 1000, 'a retry keeps its distance');
+        check(
+          released || conclusion.dueMs >= this.nowMs,
+          'what waits for a pause is due when it ends, or now',
+        );
         this.deferred.push({ message: { ...message, pass: message.pass + 1 }, dueMs: conclusion.dueMs });
       } else {
         this.retired.add(conclusion.queueId);
@@ -263,6 +296,29 @@ class World {
           check(this.final.has(`${conclusion.queueId} ${index}`), 'a retired message has no open recipient');
       }
     }
+    for (const dueMs of turn.wakes) {
+      this.deferred = this.deferred.map((each) =>
+        each.dueMs === dueMs ? { ...each, dueMs: this.nowMs } : each,
+      );
+    }
+    if (turn.wakes.length > 0) this.core.lookAgain();
+  }
+
+  /** An operator sets something for a time, or takes it back. */
+  control(): void {
+    const kind = this.pick<ControlKind>('pause', 'pause', 'concurrency-limit', 'rate-delay');
+    const nexthop = this.pick(...PAUSABLE);
+    const name = { transport: 'smtp', nexthop };
+    const before = this.pauses.get(nexthop) ?? 0;
+    const previous = kind === 'pause' && before > this.nowMs ? { previousUntilMs: before } : {};
+    const lift = this.random() < 0.4;
+    const untilMs = this.nowMs + 1 + Math.floor(this.random() * 3_000);
+    const value = { pause: 0, 'concurrency-limit': 1, 'rate-delay': 100 }[kind];
+    const control = { ...name, kind, value, sinceMs: this.nowMs, untilMs, reason: 'why not' };
+    if (kind === 'pause') this.pauses.set(nexthop, lift ? 0 : untilMs);
+    const change = { ...name, kind, ...(lift ? {} : { control }) };
+    this.set.set(`${kind} ${nexthop}`, change);
+    this.core.control({ ...change, ...previous }, this.nowMs);
   }
 
   /**
@@ -270,9 +326,25 @@ class World {
    * within the limit on all recipients.
    */
   expectRoom(): void {
+    // What a pause puts back is told to nobody.
+    if (this.rules.controls) return;
     const { activeLimit, minimum, pool, extra } = this.rules;
     const bound = minimum * activeLimit + SERVED.length * (pool + extra) + activeLimit;
     check(this.inMemory.size <= bound, `${this.inMemory.size} recipients are within ${bound}`);
+  }
+
+  /** Takes back some of the batches that no worker has begun. */
+  recall(batchIds: ReadonlySet<string>): void {
+    for (const id of batchIds) {
+      const begun = [...this.reported].some((reported) => reported.startsWith(`${id} `));
+      if (begun || this.random() < 0.3 || !this.batches.delete(id)) continue;
+      this.core.recalled(id, this.nowMs);
+    }
+  }
+
+  /** A message of the active queue. */
+  someone(): string {
+    return this.pick('', ...this.active.keys());
   }
 
   /** No window and no transport is exceeded, and no recipient is in two hands. */
@@ -347,7 +419,8 @@ class World {
         'read',
         'read',
         'time',
-        'flush',
+        'operator',
+        'control',
         'leader',
       )
     ) {
@@ -372,6 +445,7 @@ class World {
         if (this.random() < 0.1) this.notices.push(request);
         for (const { index } of this.lists.get(request.queueId) ?? []) {
           this.unreported.delete(`${request.queueId} ${index}`);
+          if (request.notice === 'expiry') this.final.add(`${request.queueId} ${index}`);
         }
         this.core.apply({ id: '0-1', kind: 'notified', ...request }, this.nowMs);
         break;
@@ -387,12 +461,28 @@ class World {
       case 'time':
         this.nowMs += Math.floor(this.random() * 400);
         break;
-      case 'flush':
-        if (this.random() < 0.1)
-          this.core.apply({ id: '0-1', kind: 'command', command: 'flush' }, this.nowMs);
+      case 'operator':
+        this.operate();
+        break;
+      case 'control':
+        if (this.rules.controls && !this.healthy && this.random() < 0.3) this.control();
         break;
     }
     this.turn();
+  }
+
+  operate(): void {
+    const command = this.pick('flush', 'hold', 'expire');
+    const queueId = this.someone();
+    if (this.random() > 0.1 || (this.healthy && command !== 'flush')) return;
+    if (command === 'flush') {
+      this.core.apply({ id: '0-1', kind: 'command', command }, this.nowMs);
+    } else if (queueId !== '') {
+      (command === 'hold' ? this.held : this.forced).add(queueId);
+      // What it lets go of has no outcome.
+      for (const { index } of this.lists.get(queueId) ?? []) this.inMemory.delete(`${queueId} ${index}`);
+      this.core.apply({ id: '0-1', kind: 'command', command, queueId }, this.nowMs);
+    }
   }
 }
 

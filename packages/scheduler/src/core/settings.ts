@@ -49,6 +49,8 @@ export interface CoreSettings extends RetrySettings {
   readonly recipientLimit: number;
   /** qmgr_message_recipient_minimum */
   readonly recipientMinimum: number;
+  /** qmgr_clog_warn_time; 0 is never. */
+  readonly clogWarnMs: number;
   /** destination_batch_limit, in delivery requests. */
   readonly batchLimit: number;
   /** destination_batch_byte_limit */

@@ -66,6 +66,14 @@ export function readToEnd(message: Message): void {
   for (const job of message.jobs) leaveSlots(job);
 }
 
+/** The message leaves before it was read to the end: what was asked for will not be counted, and others get its slots. */
+export function forgetUnread(state: State, message: Message): void {
+  state.recipients -= message.reading;
+  message.reading = 0;
+  message.unread = 0;
+  readToEnd(message);
+}
+
 /** What a job that goes before another gets from the reserve of its transport. */
 export function grantExtra(job: Job): void {
   const { transport } = job;
@@ -123,7 +131,7 @@ export function refill(
   nothingElse: boolean,
   nowMs: number,
 ): void {
-  if (message.unread === 0) return;
+  if (message.unread === 0 || message.stopped !== undefined) return;
   const { refillLimit, refillDelayMs } = transport.settings.slots;
   const free = freeSlotsOf(message);
   const late = nowMs - message.lastReadMs >= refillDelayMs;

@@ -1,6 +1,6 @@
 /** What the core decided and the shell has to carry out, collected over one turn. */
-import type { Conclusion } from '@mailfleet/queue';
-import type { Batch, RequestResult } from '@mailfleet/smtp';
+import type { Conclusion, InboxEntry, LocalResult } from '@mailfleet/queue';
+import type { Batch } from '@mailfleet/smtp';
 import type { MailEvent } from '@mailfleet/telemetry';
 
 /** The next recipients of a message, behind the one with index `after`; -1 is the beginning. */
@@ -18,14 +18,32 @@ export interface RecipientRead {
 export interface Turn {
   readonly batches: Batch[];
   /** Outcomes that the scheduler decided itself. */
-  readonly locals: RequestResult[];
+  readonly locals: LocalResult[];
+  /** Ids of batches to take back, if no worker has begun them. */
+  readonly recalls: Set<string>;
   readonly conclusions: Conclusion[];
   /** Recipients to read; the answer goes to `recipientsRead`. */
   readonly reads: RecipientRead[];
+  /** Due times (ms) whose deferred messages are due now: a pause was lifted early. */
+  readonly wakes: number[];
+  /** To be answered from memory when all is written. */
+  readonly questions: Question[];
   readonly events: MailEvent[];
   readonly concluded: MailEvent[];
 }
 
+export type Question = Extract<InboxEntry, { kind: 'ask' }>;
+
 export function makeTurn(): Turn {
-  return { batches: [], locals: [], conclusions: [], reads: [], events: [], concluded: [] };
+  return {
+    batches: [],
+    locals: [],
+    recalls: new Set(),
+    conclusions: [],
+    reads: [],
+    wakes: [],
+    questions: [],
+    events: [],
+    concluded: [],
+  };
 }

@@ -239,6 +239,8 @@ class World {
       activatedMs: this.#nowMs,
       pass: this.#passes.get(queueId) ?? 0,
       warned: false,
+      held: false,
+      forcedExpire: false,
       unreported: [],
       unreportedSuccess: [],
     };

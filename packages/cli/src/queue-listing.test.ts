@@ -1,6 +1,6 @@
 import type { QueueListing } from '@mailfleet/queue';
 import { expect, test } from 'vitest';
-import { jsonLine, printed } from './queue.ts';
+import { jsonLine, printed } from './queue-listing.ts';
 
 const route = { transport: 'smtp', nexthop: 'example.org' };
 const message: QueueListing = {
@@ -48,6 +48,11 @@ test.each([
   ['incoming', ' '],
 ] as const)('a message of the %s queue has the mark "%s"', (queue, mark) => {
   expect(printed({ ...message, queue })).toMatch(`4jYMw10JjXzJQBt${mark} `);
+});
+
+test('a message that an operator expired has a second mark', () => {
+  expect(printed({ ...message, forcedExpire: true })).toMatch('4jYMw10JjXzJQBt#  ');
+  expect(printed({ ...message, queue: 'hold', forcedExpire: true })).toMatch('4jYMw10JjXzJQBt!# ');
 });
 
 test('the null sender is MAILER-DAEMON', () => {
