@@ -35,6 +35,13 @@ test('a message as mailq shows it: recipients under the reason that they wait fo
   ]);
 });
 
+test('a list of which only a page is shown says how many more there are', () => {
+  const long = { ...message, unlisted: 199_500 };
+  expect(printed(long).split('\n').at(-2)).toBe(`${' '.repeat(47)}(and 199500 more)`);
+  expect(JSON.parse(jsonLine(long))).toMatchObject({ recipients_not_listed: 199_500 });
+  expect(JSON.parse(jsonLine(message))).not.toHaveProperty('recipients_not_listed');
+});
+
 test.each([
   ['active', '*'],
   ['hold', '!'],

@@ -82,5 +82,7 @@ export function jsonLine(message: QueueListing): string {
       address,
       ...(delayReason === undefined ? {} : { delay_reason: delayReason }),
     })),
+    // Ours: postqueue lists them all, however many there are.
+    ...(message.unlisted === undefined ? {} : { recipients_not_listed: message.unlisted }),
   });
 }

@@ -247,6 +247,7 @@ function enterDestination(state: State, transport: Transport, recipient: RoutedR
 function makeEntry(peer: Peer): Entry {
   const { message } = peer.job;
   message.open += 1;
+  peer.open += 1;
   return { message, peer, recipients: [], size: 0, state: 'waiting', returns: 0, flight: undefined };
 }
 
