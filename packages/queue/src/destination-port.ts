@@ -7,6 +7,7 @@ import type { DestinationControl, DestinationName, DestinationPort } from './des
 import { controlMember, formatControl, formatName, pauseReason } from './destination-words.ts';
 import { controlsOf, pageOfControls } from './destinations.ts';
 import { makeExplain } from './explain.ts';
+import type { ShardKeys } from './keys.ts';
 import type { OperatorPort, QueueListing } from './ports.ts';
 import { liftControl, setControl } from './scripts/destinations.ts';
 import { shardOf } from './shard.ts';
@@ -16,7 +17,11 @@ export function withDestinations(
   context: QueueContext,
   operator: OperatorPort,
 ): OperatorPort & DestinationPort {
-  const { run, shards, now } = context;
+  const { run, shards, now, config } = context;
+  const hasSites = config.get('destination_site_rollup') || config.get('destination_site_maps').length > 0;
+  /** A site may have mail on every shard, and a name does not tell whether it is one. */
+  const keysFor = ({ transport, nexthop }: DestinationName): readonly ShardKeys[] =>
+    hasSites ? shards : [keysOfShard(context, shardOf(transport, nexthop, shards.length))];
   const find: OperatorPort['find'] = async (queueId) => {
     const view = await operator.find(queueId);
     if (view?.listing === undefined) return view;
@@ -32,24 +37,27 @@ export function withDestinations(
       return { ...page, messages: await withPauses(context, page.messages) };
     },
     async setControl(control) {
-      const keys = keysOfShard(context, shardOf(control.transport, control.nexthop, shards.length));
-      await run(
-        setControl,
-        [keys.controls, keys.controlled, keys.inbox],
-        [controlMember(control, control.kind), control.untilMs, formatControl(control), now()],
+      const member = controlMember(control, control.kind);
+      const args = [member, control.untilMs, formatControl(control), now()];
+      await Promise.all(
+        keysFor(control).map((keys) => run(setControl, [keys.controls, keys.controlled, keys.inbox], args)),
       );
     },
     async liftControl(name, kind) {
-      const keys = keysOfShard(context, shardOf(name.transport, name.nexthop, shards.length));
       const args = [controlMember(name, kind), now()];
-      return (await run(liftControl, [keys.controls, keys.controlled, keys.inbox], args)) === 1;
+      const lifted = await Promise.all(
+        keysFor(name).map((keys) => run(liftControl, [keys.controls, keys.controlled, keys.inbox], args)),
+      );
+      return lifted.includes(1);
     },
     async listControls({ cursor = '0 ', limit }) {
       const controls: DestinationControl[] = [];
       const space = cursor.indexOf(' ');
       let shard = Number(cursor.slice(0, space));
       let place = cursor.slice(space + 1);
-      while (shard < shards.length) {
+      // What all shards have is listed once.
+      const end = hasSites ? 1 : shards.length;
+      while (shard < end) {
         if (controls.length >= limit) return { controls, cursor: `${shard} ${place}` };
         const page = await pageOfControls(context, shard, place, limit - controls.length);
         controls.push(...page.controls);

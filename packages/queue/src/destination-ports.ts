@@ -92,6 +92,8 @@ export interface LeaderAnswer {
     /** Destinations left out of `at`. */
     readonly more: number;
   };
+  /** The site whose window the destination shares. */
+  readonly site?: string;
   /** Absent: there is nothing to remember of it. */
   readonly destination?: DestinationState;
 }

@@ -209,3 +209,27 @@ test('waiting for a notice without a bounce daemon, to be held, past its lifetim
   expect(text).toMatch(/it goes on hold when this pass ends/);
   expect(text).toMatch(/its lifetime ended at 1970/);
 });
+
+test('with sites every shard has what is set, and it is listed once', async () => {
+  const sharded = await server.open({ scheduler_shards: '3', destination_site_rollup: 'yes' });
+  const limit = control('mx.example', 'concurrency-limit', { value: 2 });
+  await sharded.setControl(limit);
+  for (const shard of [0, 1, 2]) expect((await sharded.controlsPage(shard, '')).controls).toEqual([limit]);
+  expect(await sharded.listControls({ limit: 10 })).toEqual({ controls: [limit] });
+  expect(await sharded.liftControl(limit, 'concurrency-limit')).toBe(true);
+  for (const shard of [0, 1, 2]) expect((await sharded.controlsPage(shard, '')).controls).toEqual([]);
+});
+
+test('the site that a worker tells is found on the shard of the nexthop, for a day', async () => {
+  const sharded = await server.open({ scheduler_shards: '3' });
+  const nexthop = nexthopOn(2, 3);
+  await sharded.reportSite({ transport: 'smtp', nexthop: nexthop.toUpperCase() }, 'mx.example');
+  const names = [
+    { transport: 'smtp', nexthop: 'other.example' },
+    { transport: 'smtp', nexthop },
+  ];
+  expect(await sharded.sitesOf(2, names)).toEqual([undefined, 'mx.example']);
+  expect(await sharded.sitesOf(2, [])).toEqual([]);
+  const [key = ''] = await server.redis.keys('{mf2}:s:*');
+  expect(await server.redis.pttl(key)).toBeGreaterThan(86_000_000);
+});

@@ -109,6 +109,17 @@ test('a message between two states of its pass is told to be that', () => {
   );
 });
 
+test('a pause of one of its destinations is told wherever the message is', () => {
+  const pause = { ...name, kind: 'pause', value: 0, sinceMs: 0, untilMs: NOW_MS + 1, reason: 'why' } as const;
+  for (const queue of ['incoming', 'active', 'deferred'] as const) {
+    const [first] = partReasons({ ...active, queue }, around({}), [pause], false);
+    expect(first).toEqual({
+      text: expect.stringMatching(/is paused by the operator until .*: why$/),
+      nextMs: NOW_MS + 1,
+    });
+  }
+});
+
 test('forced to expire, and parts to be copied', () => {
   const texts = partReasons({ ...active, copying: true }, around({}), [], true).map(({ text }) => text);
   expect(texts).toContainEqual(expect.stringMatching(/an operator made it expire/));

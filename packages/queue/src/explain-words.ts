@@ -82,9 +82,13 @@ function placeReasons(
       return [...pauses, ...queued(around, `due since ${at(sinceOrDueMs)}`)];
     }
     case 'incoming':
-      return queued(around, `in the incoming queue since ${at(sinceOrDueMs)}`);
+      return [
+        ...pauseReasons(controls),
+        ...queued(around, `in the incoming queue since ${at(sinceOrDueMs)}`),
+      ];
     case 'active':
-      return activeReasons(part, around, controls);
+      // What is paused is left alone in this pass, and waits when it ends.
+      return [...pauseReasons(controls), ...activeReasons(part, around, controls)];
   }
 }
 
@@ -198,7 +202,12 @@ export function destinationReasons(
   const reasons = pauseReasons(controls);
   const { answer, nowMs } = around;
   if (answer === undefined) return [...reasons, noLeader(around)];
-  const { destination } = answer;
+  const { destination, site } = answer;
+  if (site !== undefined) {
+    reasons.push({
+      text: `it shares the window of site ${site} with all that have the same (destination_site_maps, destination_site_rollup)`,
+    });
+  }
   if (destination === undefined) {
     reasons.push({
       text: 'no mail for it is in the active queue, and it is not dead; mail for a domain may go to another nexthop (relayhost, transport_maps), see mailfleet explain <queue-id>',

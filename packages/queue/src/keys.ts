@@ -36,6 +36,8 @@ export interface ShardKeys {
   /** Remembers a queue id after its message is gone. */
   remembered(queueId: string): string;
   idempotency(key: string): string;
+  /** Site of a nexthop, `transport:nexthop`. */
+  site(name: string): string;
   /** The leader's answer to a question of the inbox. */
   answer(question: string): string;
   /** BullMQ's lock of a batch's job. */
@@ -71,6 +73,7 @@ export function keysOf(shard: number): ShardKeys {
     copies: (queueId) => `${prefix}f:${queueId}`,
     remembered: (queueId) => `${prefix}r:${queueId}`,
     idempotency: (key) => `${prefix}k:${key}`,
+    site: (name) => `${prefix}s:${name}`,
     answer: (question) => `${prefix}a:${question}`,
     batchLock: (batchId) => `${bull}:${DELIVERY_QUEUE}:${batchId}:lock`,
   };

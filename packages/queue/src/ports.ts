@@ -15,7 +15,13 @@ import type {
   TimelineStep,
 } from '@mailfleet/smtp';
 import type { Queue as BullQueue } from 'bullmq';
-import type { ControlChange, DestinationControl, LeaderAnswer, Subject } from './destination-ports.ts';
+import type {
+  ControlChange,
+  DestinationControl,
+  DestinationName,
+  LeaderAnswer,
+  Subject,
+} from './destination-ports.ts';
 
 /** A recipient with its route. */
 export interface RoutedRecipient extends Recipient {
@@ -199,6 +205,8 @@ export interface SchedulerPort {
     shard: number,
     cursor: string,
   ): Promise<{ readonly cursor: string; readonly controls: readonly DestinationControl[] }>;
+  /** Sites that workers told of these nexthops of the shard, in their order; undefined for one that nobody told of lately. */
+  sitesOf(shard: number, names: readonly DestinationName[]): Promise<readonly (string | undefined)[]>;
   /** Makes the deferred messages due that would be at exactly `dueMs`; repeatable. */
   wake(lease: Lease, dueMs: number, nowMs: number): Promise<void>;
   /** Answers an `ask` of the inbox. */
@@ -292,6 +300,8 @@ export interface WorkerPort {
     batch: Batch,
     request: Batch['requests'][number],
   ): Promise<{ readonly open: readonly number[]; readonly inDoubt: boolean }>;
+  /** Remembers for a day which site a nexthop is of. */
+  reportSite(name: DestinationName, site: string): Promise<void>;
   /** Written, not awaited, just before the final dot. */
   markInDoubt(batch: Batch, queueId: string, recipients: readonly number[]): void;
   /** Durable when it resolves. Recipients that were final already are left alone and counted as duplicates. */

@@ -1,6 +1,7 @@
 /** The scheduler's port. Every call with a lease is refused with LeaseLostError once another scheduler leads the shard. */
 import { hostname } from 'node:os';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { formatName } from './destination-words.ts';
 import { pageOfControls, readLease } from './destinations.ts';
 import { makeExpiry } from './expiry.ts';
 import { repeatCopies, settlePart, settleParts } from './fanout.ts';
@@ -92,6 +93,12 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
     },
 
     controlsPage: (shard, cursor) => pageOfControls(context, shard, cursor, CHUNK),
+    async sitesOf(shard, names) {
+      if (names.length === 0) return [];
+      const keys = keysOfShard(context, shard);
+      const sites = await redis.mget(names.map((name) => keys.site(formatName(name))));
+      return sites.map((site) => site ?? undefined);
+    },
     async wake(lease, dueMs, nowMs) {
       const keys = keysOfShard(context, lease.shard);
       if (dueMs <= nowMs) return;

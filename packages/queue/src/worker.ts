@@ -5,9 +5,14 @@
 import type { Batch } from '@mailfleet/smtp';
 import { readContent } from './content.ts';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { formatName } from './destination-words.ts';
 import type { WorkerPort } from './ports.ts';
 import { recordOutcomes } from './record-outcomes.ts';
 import { endBatch, markInDoubt } from './scripts/delivery.ts';
+import { shardOf } from './shard.ts';
+
+/** Mail hosts change seldom, and each lookup of a worker tells anew. */
+const SITE_MS = 86_400_000;
 
 export function makeWorkerPort(context: QueueContext): WorkerPort {
   const { run, prompt, redis, log } = context;
@@ -66,6 +71,11 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
         open,
         inDoubt: indexes.some((_, i) => states[2 * i] === null && states[2 * i + 1] !== null),
       };
+    },
+
+    async reportSite(name, site) {
+      const shard = shardOf(name.transport, name.nexthop, context.shards.length);
+      await redis.set(keysOfShard(context, shard).site(formatName(name)), site, 'PX', SITE_MS);
     },
 
     markInDoubt(batch, queueId, recipients) {

@@ -3,6 +3,7 @@ import type { InboxEntry, Lease, SchedulerPort } from '@mailfleet/queue';
 import type { Telemetry } from '@mailfleet/telemetry';
 import type { SchedulerCore } from './core/scheduler.ts';
 import type { Question } from './core/turn.ts';
+import type { Sites } from './sites.ts';
 
 /** Before anything is batched: all that operators have set on the shard's destinations. */
 export async function readControls(
@@ -22,16 +23,20 @@ export async function readControls(
   }
 }
 
-/** From memory, as it is after a turn. */
+/** From memory, as it is after a turn; of a destination its site, too. */
 export async function answerAll(
   port: Pick<SchedulerPort, 'answer'>,
   lease: Lease,
   core: Pick<SchedulerCore, 'explain'>,
   questions: readonly Question[],
   now: () => number,
+  sites: Sites | undefined,
 ): Promise<void> {
   await Promise.all(
-    questions.map(({ question, subject }) => port.answer(lease, question, core.explain(subject, now()))),
+    questions.map(async ({ question, subject }) => {
+      if (subject.destination !== undefined) await sites?.learn(lease.shard, [subject.destination]);
+      await port.answer(lease, question, core.explain(subject, now()));
+    }),
   );
 }
 

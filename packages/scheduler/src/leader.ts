@@ -12,6 +12,7 @@ import type { RecipientRead } from './core/turn.ts';
 import { answerAll, readControls, tellControls } from './hand-of-operator.ts';
 import type { KeptLease } from './lease.ts';
 import { drainInbox, recover } from './recovery.ts';
+import type { Sites } from './sites.ts';
 
 /** Longest wait for the inbox. */
 const BLOCK_MS = 5_000;
@@ -24,6 +25,7 @@ export interface LeaderOptions {
   readonly telemetry: Telemetry;
   readonly batchLeaseMs: number;
   readonly now: () => number;
+  readonly sites?: Sites | undefined;
   /** Called once a turn. */
   readonly progress?: () => void;
 }
@@ -35,10 +37,17 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
   const { shard } = lease;
   // A holder that leads again soon gets the same fence, so the fence alone would not make batch ids unique.
   const term = `${lease.fence}-${now().toString(36)}`;
-  const core = createCore({ settings, shard, fence: lease.fence, term });
+  const { sites } = options;
+  const core = createCore({
+    settings,
+    shard,
+    fence: lease.fence,
+    term,
+    ...(sites === undefined ? {} : { siteOf: sites.siteOf }),
+  });
 
   await readControls(port, shard, core, now);
-  let applied = await recover(port, lease, core, now);
+  let applied = await recover(port, lease, core, now, sites);
   let removed: string | undefined;
   let lookAgainMs = now() + LOOK_AGAIN_MS;
   let watchMs = now() + batchLeaseMs / 2;
@@ -54,14 +63,14 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
       watchMs = nowMs + batchLeaseMs / 2;
     }
     await takeExpired(options, kept, core, nowMs);
-    await pull(port, kept, core, nowMs);
+    await pull(port, kept, core, nowMs, sites);
     const turn = core.takeTurn(now());
     const through = applied === removed ? undefined : applied;
     await carryOut(port, kept, telemetry, turn, through, now());
     removed = applied;
-    await Promise.all(turn.reads.map((read) => readOn(port, shard, core, read, now)));
+    await Promise.all(turn.reads.map((read) => readOn(port, shard, core, read, now, sites)));
     if (turn.wakes.length > 0) core.lookAgain();
-    await answerAll(port, lease, core, turn.questions, now);
+    await answerAll(port, lease, core, turn.questions, now, sites);
     if (signal.aborted) return;
     if (turn.recalls.size > 0) {
       applied = await recall(port, shard, core, applied, turn.recalls, now);
@@ -80,11 +89,21 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
 }
 
 /** One page of messages into the active queue, so that the batches of each page leave before the next comes. */
-async function pull(port: SchedulerPort, kept: KeptLease, core: SchedulerCore, nowMs: number): Promise<void> {
+async function pull(
+  port: SchedulerPort,
+  kept: KeptLease,
+  core: SchedulerCore,
+  nowMs: number,
+  sites: Sites | undefined,
+): Promise<void> {
   if (core.dueUnknown) core.setDue(await port.nextDueMs(kept.lease.shard), nowMs);
   const next = core.nextPull(nowMs);
   if (next === undefined) return;
   const messages = await port.activate(kept.lease, next.source, next.count, nowMs);
+  await sites?.learn(
+    kept.lease.shard,
+    messages.flatMap(({ recipients }) => recipients),
+  );
   core.pulled(next, messages, nowMs);
 }
 
@@ -95,8 +114,10 @@ async function readOn(
   core: SchedulerCore,
   { queueId, after, count }: RecipientRead,
   now: () => number,
+  sites: Sites | undefined,
 ): Promise<void> {
   const page = await port.readRecipients(shard, queueId, after, count);
+  await sites?.learn(shard, page.recipients);
   core.recipientsRead(queueId, page, now());
 }
 

@@ -12,6 +12,7 @@ import { type LeaderOptions, lead } from './leader.ts';
 import { type KeptLease, takeLease } from './lease.ts';
 import { maintain } from './maintenance.ts';
 import { contradictions, settingsFrom } from './settings.ts';
+import { makeSites } from './sites.ts';
 
 export interface SchedulerOptions {
   readonly config: Config;
@@ -30,11 +31,13 @@ const TROUBLE_PAUSE_MS = 1_000;
 export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const { config, queue, telemetry } = options;
   for (const contradiction of contradictions(config)) telemetry.log.warn(contradiction);
+  const now = makeClock();
   const common = {
     port: queue,
     telemetry,
     batchLeaseMs: config.get('batch_lease_time'),
-    now: makeClock(),
+    now,
+    sites: makeSites(config, queue, (sentence) => telemetry.log.warn(sentence), now),
   };
   const shards = Array.from({ length: config.get('scheduler_shards') }, (_, shard) => shard);
   await Promise.all(

@@ -9,6 +9,7 @@ import { createHostFinder, createResolver, transportAgent } from '@mailfleet/rou
 import { createDeliveryAgent, type DeliveryAgent, type Protocol } from '@mailfleet/smtp';
 import type { Progress, Telemetry } from '@mailfleet/telemetry';
 import { deliverClaimed } from './deliver-batch.ts';
+import { tellingSites } from './mx-site.ts';
 
 export interface SmtpWorkerOptions {
   readonly config: Config;
@@ -23,7 +24,7 @@ export interface SmtpWorkerOptions {
 /** Resolves when `signal` aborted and all batches came home; rejects when the queue is lost. */
 export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   const { config, queue, telemetry, name, signal } = options;
-  const agentFor = makeAgents(config, telemetry);
+  const agentFor = makeAgents(config, telemetry, queue);
   const progress = options.progress?.expect('taking batches');
   const work = {
     sessions: config.get('smtp_worker_sessions'),
@@ -41,24 +42,29 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
 function makeAgents(
   config: Config,
   telemetry: Pick<Telemetry, 'emit' | 'log'>,
+  queue: WorkerPort,
 ): (transport: string, protocol: Protocol) => DeliveryAgent {
   const resolver = createResolver({ servers: config.get('dns_servers') });
+  const rollup = config.get('destination_site_rollup');
   const agents = new Map<string, DeliveryAgent>();
   const agentFor = (transport: string, protocol: Protocol): DeliveryAgent => {
     const key = `${protocol} ${transport}`;
     let agent = agents.get(key);
     if (agent === undefined) {
+      const findHosts = createHostFinder({
+        config,
+        protocol,
+        resolver,
+        warn: (text) => telemetry.emit({ kind: 'remark', program: protocol, warning: true, text }),
+        note: (text) => telemetry.emit({ kind: 'remark', program: protocol, text }),
+      });
       agent = createDeliveryAgent({
         config,
         transport,
         protocol,
-        findHosts: createHostFinder({
-          config,
-          protocol,
-          resolver,
-          warn: (text) => telemetry.emit({ kind: 'remark', program: protocol, warning: true, text }),
-          note: (text) => telemetry.emit({ kind: 'remark', program: protocol, text }),
-        }),
+        findHosts: rollup
+          ? tellingSites(findHosts, transport, queue, (sentence) => telemetry.log.warn(sentence))
+          : findHosts,
         remark: telemetry.emit,
         agentFor: (other) => {
           const its = transportAgent(other);

@@ -55,6 +55,20 @@ export const mailfleet = {
     origin: 'mailfleet',
     doc: 'A batch takes no further request once its requests have this many recipients.',
   },
+  destination_site_maps: {
+    type: 'maps',
+    default: '',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'Tables of nexthop (in lower case) and the name of its site. Nexthops of one site share a concurrency window, its limits and its pauses; each session still serves one nexthop. With several scheduler_shards a site has a window in each. Not for transports with a recipient limit of 1.',
+  },
+  destination_site_rollup: {
+    type: 'boolean',
+    default: 'no',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'Domains with the same set of MX hosts are one site, as in destination_site_maps, which comes first. Workers find the set out when they deliver; the first mail to a domain still has a window of its own.',
+  },
   scheduler_shards: {
     type: 'integer',
     default: '1',

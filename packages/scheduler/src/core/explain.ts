@@ -23,12 +23,17 @@ export function explain(state: State, subject: Subject, nowMs: number): LeaderAn
     return message === undefined ? general : { ...general, message: messageState(state, message, nowMs) };
   }
   const { transport: transportName, nexthop: asked } = subject.destination;
-  const key = controlKey({ transport: transportName, nexthop: state.siteOf(transportName, asked) ?? asked });
+  const site = state.siteOf(transportName, asked);
+  const key = controlKey({ transport: transportName, nexthop: site ?? asked });
   const destinations = [...(state.transports.get(transportName)?.destinations.values() ?? [])];
   const found = destinations.find(
     ({ transport, nexthop }) => controlKey({ transport: transport.name, nexthop }) === key,
   );
-  return found === undefined ? general : { ...general, destination: destinationState(found, nowMs) };
+  return {
+    ...general,
+    ...(site === undefined ? {} : { site }),
+    ...(found === undefined ? {} : { destination: destinationState(found, nowMs) }),
+  };
 }
 
 function messageState(state: State, message: Message, nowMs: number): NonNullable<LeaderAnswer['message']> {
