@@ -97,15 +97,19 @@ function comparable(listing: string): string[] {
   const [header = '', ...rest] = listing.split('\n');
   const text = rest
     .join('\n')
-    .replace(/^(\w+)([ *!]) *\d+ \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d /gm, 'ID$2 SIZE DATE ')
+    .replace(/^(\w+)([*!#]+| ) *\d+ \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d /gm, 'ID$2 SIZE DATE ')
     .replace(/^-- \d+ Kbytes/m, '-- SIZE Kbytes');
   return [header, ...text.split('\n\n').toSorted()];
 }
 
-/** The columns that `comparable` takes out: where size ends and sender begins, beyond the width of the id. */
+/** The columns that `comparable` takes out: how far from id and marks the size ends, and the width of the date. */
 function columns(listing: string): string[] {
-  return [...listing.matchAll(/^(\w+)([ *!])( *\d+) (\w{3} \w{3} [ \d]\d [\d:]{8}) /gm)].map(
-    ([, id = '', , size = '', date = '']) => `${Math.max(id.length + 1, 17) + size.length} ${date.length}`,
+  return [...listing.matchAll(/^(\w+[*!#]*)( *\d+) (\w{3} \w{3} [ \d]\d [\d:]{8}) /gm)].map(
+    ([, id = '', size = '', date = '']) => {
+      // The id of a message without marks has a blank.
+      const width = Math.max(/\w$/.test(id) ? id.length + 1 : id.length, 17);
+      return `${id.length + size.length - width} ${date.length}`;
+    },
   );
 }
 
@@ -133,6 +137,8 @@ describe.skipIf(!installed(['postfix', 'postqueue', 'postsuper']))('beside postq
     for (const queueId of ours) await waitForQueue(queueId, 'deferred');
     await postfix.hold(theirs[HELD] ?? '');
     await ask('queue', '--hold', ours[HELD] ?? '');
+    await postfix.expire(theirs[HELD] ?? '');
+    await ask('queue', '--expire', ours[HELD] ?? '');
 
     const [theirList, ourList] = [await postfix.postqueue('-p'), await ask('queue', '-p')];
     expect(comparable(ourList)).toEqual(comparable(theirList));

@@ -13,6 +13,7 @@ export interface Difference {
 const LIST_OF_NAMES = 'Postfix 3.12 puts a comma between the names of such a list, 3.7 a blank';
 const WRONG_NAME =
   'Postfix 3.7 counts a wrong name as a failed verification; to us, as to 3.12, trust and name are two questions';
+const SMTPUTF8_TEXT = 'Postfix 3.12 tries other hosts, and says so; 3.7 bounced at the first one';
 const WORDS_OF_TLS = "why a certificate is not trusted is told in the words of Node's TLS";
 const WORDS_OF_HANDSHAKE =
   'what OpenSSL has to say about a handshake stands in the one line about it; Postfix writes a number and a warning';
@@ -24,6 +25,8 @@ export const differences: Readonly<Record<string, Difference>> = {
     in: 'sessions',
     because: 'not there yet: conversion to 7 bits (disable_mime_output_conversion); with it, no SIZE is sent',
   },
+  'SMTPUTF8 needed for a recipient, not offered': { in: 'verdicts', because: SMTPUTF8_TEXT },
+  'SMTPUTF8 needed for the sender, not offered': { in: 'verdicts', because: SMTPUTF8_TEXT },
   'odd: NUL in a reply': {
     in: 'verdicts',
     because: 'to Postfix a NUL ends the line; we print ? for it, as for anything else that does not print',

@@ -54,7 +54,9 @@ export const runPostfix = async (scenarios: readonly Scenario[], nameServer: str
     const service = settings.length === 0 ? protocol : `client${index}`;
     if (settings.length > 0) {
       const options = settings.map(([name, value]) => ` -o { ${name} = ${value} }`).join('');
-      services.push(`client${index} unix - - n - - ${protocol}${options}\n`);
+      // In a chroot jail, where it has a resolv.conf of its own.
+      const jail = scenario.zones === undefined ? 'n' : 'y';
+      services.push(`client${index} unix - - ${jail} - - ${protocol}${options}\n`);
     }
     transports.push(`${scenarioDomain(index)} ${service}:${ports.nexthop(scenario)}\n`);
   }

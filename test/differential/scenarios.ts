@@ -358,6 +358,30 @@ const envelope: readonly Scenario[] = [
     smtputf8: true,
     servers: [{ keywords: ['8BITMIME'] }],
   },
+  {
+    name: 'SMTPUTF8 needed for a recipient',
+    smtputf8: true,
+    recipients: ['jörg'],
+    servers: [{ keywords: ['8BITMIME', 'SMTPUTF8'] }],
+  },
+  {
+    name: 'SMTPUTF8 needed for a recipient, not offered',
+    smtputf8: true,
+    recipients: ['jörg'],
+    servers: [{ keywords: ['8BITMIME'] }],
+  },
+  {
+    name: 'SMTPUTF8 needed for the sender, not offered',
+    smtputf8: true,
+    sender: 'jörg@example.org',
+    servers: [{ keywords: ['8BITMIME'] }],
+  },
+  {
+    name: 'SMTPUTF8 and DSN',
+    smtputf8: true,
+    recipients: ['jörg'],
+    servers: [{ keywords: ['8BITMIME', 'SMTPUTF8', 'DSN'] }],
+  },
   { name: 'SMTPUTF8 without 8BITMIME', smtputf8: true, servers: [{ keywords: ['SMTPUTF8'] }] },
 ];
 

@@ -43,7 +43,8 @@ const MARKS: Readonly<Record<string, string>> = { active: '*', hold: '!' };
 /** One message as mailq shows it: recipients stand under the reason they wait for. */
 export function printed(message: QueueListing): string {
   const { envelope } = message;
-  const id = `${envelope.queueId}${MARKS[message.queue] ?? ' '}`;
+  const marks = `${MARKS[message.queue] ?? ''}${message.forcedExpire ? '#' : ''}`;
+  const id = `${envelope.queueId}${marks || ' '}`;
   const arrival = stamp(new Date(envelope.arrivalMs));
   const sender = envelope.sender === '' ? 'MAILER-DAEMON' : envelope.sender;
   const lines = [`${id.padEnd(17)} ${String(envelope.sizeBytes).padStart(8)} ${arrival} ${sender}`];
@@ -81,5 +82,7 @@ export function jsonLine(message: QueueListing): string {
       address,
       ...(delayReason === undefined ? {} : { delay_reason: delayReason }),
     })),
+    // Ours: postqueue lists them all, however many there are.
+    ...(message.unlisted === undefined ? {} : { recipients_not_listed: message.unlisted }),
   });
 }

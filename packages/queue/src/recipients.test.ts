@@ -154,3 +154,24 @@ test('a worker sees which recipients of a long list are open', async () => {
     inDoubt: false,
   });
 });
+
+test('a selector finds a recipient anywhere in a long list; a requeue takes all that is open', async () => {
+  const lease = await leaseOf(queue);
+  const [active] = await activated(queue, lease, newMessage('LONG', longList()));
+  await settle(lease, 'LONG', { 0: 'delivered', 1600: 'delivered' });
+  await queue.conclude(lease, [{ kind: 'defer', queueId: 'LONG', dueMs: 1 }], undefined);
+  const found = async (recipient: string): Promise<string[]> => {
+    const { messages } = await queue.list({ where: { recipient }, limit: 10 });
+    return messages.map(({ envelope }) => envelope.queueId);
+  };
+  expect(await found('u1700@a.example')).toEqual(['LONG']);
+  expect(await found('u1600@a.example')).toEqual([]);
+  expect(await found('nobody@a.example')).toEqual([]);
+
+  const route = async (address: string) => ({ address, transport: 'smtp', nexthop: 'b.example' });
+  const { touched, refused } = await queue.command({ kind: 'requeue', route }, ['LONG']);
+  expect([touched.length, refused]).toEqual([1, []]);
+  const [again] = await queue.activate(lease, 'incoming', 10, Date.now());
+  expect(must(again).envelope).toMatchObject({ sender: must(active).envelope.sender });
+  expect(must(again).unread).toBe(COUNT - 2);
+});

@@ -109,7 +109,7 @@ export async function firstOpen(
     const last = seen.at(-1);
     if (last === undefined) return found ?? here;
     after = last.recipient.index;
-    before += seen.length;
+    before += open.length;
   }
 }
 

@@ -42,11 +42,12 @@ afterEach(async () => {
 });
 
 /** A fleet without workers, whose scheduler has this lifetime. */
-async function startFleet(lifetime: string): Promise<void> {
+async function startFleet(lifetime: string, more: Readonly<Record<string, string>> = {}): Promise<void> {
   const config = makeConfig({
     content_directory: join(directory, 'content'),
     maillog_file: join(directory, 'maillog'),
     maximal_queue_lifetime: lifetime,
+    ...more,
   });
   telemetry = createTelemetry({ config, program: 'qmgr', sinks: [(event) => events.push(event)] });
   queue = await openQueue({ config, redisUrl: redis.url, telemetry });
@@ -86,9 +87,9 @@ function startWorker(): void {
   );
 }
 
-async function accept(address: string, hold = false): Promise<string> {
+async function accept(address: string, hold = false, ageMs = 0): Promise<string> {
   const queueId = queue.newQueueId();
-  const nowMs = Date.now();
+  const nowMs = Date.now() - ageMs;
   await queue.accept({
     envelope: { queueId, sender: 'me@example.org', sizeBytes: 5, arrivalMs: nowMs, createdMs: nowMs },
     recipients: [recipientOf(address, 0)],
@@ -128,6 +129,17 @@ test('a message in a batch that no worker takes is returned, with the reason tha
   expect(events).toContainEqual(expect.objectContaining({ kind: 'deferred', queueId, dsn: '4.4.7' }));
   const batches = await Promise.all((await queue.boardQueues()).map((each) => each.getWaitingCount()));
   expect(batches).toEqual([0, 0]);
+}, 60_000);
+
+test('a message that finds no place in the active queue is returned', async () => {
+  await startFleet('1h', { qmgr_message_active_limit: '1' });
+  await accept('u@a.example');
+  await isIn('active');
+  const queueId = await accept('u@b.example', false, 3_600_000 - 500);
+  await waitFor(() => told.length > 0, WAIT_MS, 'a notice');
+  expect(told).toEqual([`expiry ${queueId} u@b.example delivery time expired`]);
+  await isIn('active');
+  expect(await queue.counts()).toMatchObject({ incoming: 0, deferred: 0 });
 }, 60_000);
 
 test('a message on hold is not returned before its release, and the log says so once', async () => {

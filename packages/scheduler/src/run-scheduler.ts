@@ -11,7 +11,7 @@ import type { Progress, Telemetry } from '@mailfleet/telemetry';
 import { type LeaderOptions, lead } from './leader.ts';
 import { type KeptLease, takeLease } from './lease.ts';
 import { maintain } from './maintenance.ts';
-import { settingsFrom } from './settings.ts';
+import { contradictions, settingsFrom } from './settings.ts';
 import { makeSites } from './sites.ts';
 
 export interface SchedulerOptions {
@@ -30,6 +30,7 @@ const TROUBLE_PAUSE_MS = 1_000;
 /** Resolves when `signal` aborted and all leases are given back. Rejects only for a bug. */
 export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const { config, queue, telemetry } = options;
+  for (const contradiction of contradictions(config)) telemetry.log.warn(contradiction);
   const now = makeClock();
   const common = {
     port: queue,

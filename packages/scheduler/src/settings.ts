@@ -26,6 +26,22 @@ export function settingsFrom(config: Config, shard = 0): CoreSettings {
   };
 }
 
+/** Values that contradict each other, and what was made of them. */
+export function contradictions(config: Config): string[] {
+  const shards = config.get('scheduler_shards');
+  const pairs = [
+    ['qmgr_message_recipient_limit', 'is below', 'qmgr_message_active_limit', -1],
+    ['bounce_queue_lifetime', 'is above', 'maximal_queue_lifetime', 1],
+  ] as const;
+  const found: string[] = pairs
+    .filter(([name, , other, sign]) => sign * (config.get(name) - config.get(other)) > 0)
+    .map(([name, is, other]) => `${name} ${is} ${other}; it counts as that`);
+  if (config.get('default_process_limit') < shards) {
+    found.push('default_process_limit is below scheduler_shards; each shard counts as having one process');
+  }
+  return found;
+}
+
 function transportSettings(config: Config, name: string, shard: number): TransportSettings {
   // The configuration warned of an impossible amount, which counts as 1.
   const feedback = (

@@ -133,8 +133,7 @@ function destinationOfBatch(state: State, transport: Transport, batch: Batch): D
   const { nexthop, requests } = batch;
   const recipient = requests[0]?.recipients[0];
   if (recipient === undefined) return undefined;
-  const routed = { ...recipient, transport: transport.name, nexthop };
-  return enterDestination(state, transport, routed);
+  return enterDestination(state, transport, { ...recipient, transport: transport.name, nexthop });
 }
 
 function register(state: State, active: ActiveMessage): Message {
@@ -248,6 +247,7 @@ function enterDestination(state: State, transport: Transport, recipient: RoutedR
 function makeEntry(peer: Peer): Entry {
   const { message } = peer.job;
   message.open += 1;
+  peer.open += 1;
   return { message, peer, recipients: [], size: 0, state: 'waiting', returns: 0, flight: undefined };
 }
 

@@ -128,6 +128,10 @@ export class Peer implements Linked<Peer>, HeapItem {
   /** As routed. The nexthops of one site share a destination, and each batch is for one of them. */
   readonly nexthop: string;
   readonly waiting: Entry[] = [];
+  /** Entries that are not done; without any it is forgotten. */
+  open = 0;
+  /** Place among the peers of its job. */
+  index = -1;
   previous: Peer | undefined;
   next: Peer | undefined;
   linked = false;
@@ -187,10 +191,23 @@ export class Job implements Linked<Job>, HeapItem {
     let peer = known.find((one) => one.destination === destination && one.nexthop === nexthop);
     if (peer === undefined) {
       peer = new Peer(this, destination, nexthop);
+      peer.index = this.peers.length;
       this.peers.push(peer);
       this.#peersOf?.set(destination, [...(this.#peersOf.get(destination) ?? []), peer]);
     }
     return peer;
+  }
+
+  /** A long list meets more destinations than it has entries at a time. */
+  forget(peer: Peer): void {
+    const last = this.peers.pop();
+    if (last !== undefined && last !== peer) {
+      this.peers[peer.index] = last;
+      last.index = peer.index;
+    }
+    const others = this.#peersOf?.get(peer.destination)?.filter((one) => one !== peer) ?? [];
+    if (others.length > 0) this.#peersOf?.set(peer.destination, others);
+    else this.#peersOf?.delete(peer.destination);
   }
 
   #index(): Map<Destination, Peer[]> {

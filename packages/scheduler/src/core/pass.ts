@@ -96,6 +96,8 @@ function ask(state: State, message: Message, notice: NoticeRequest['notice']): v
 }
 
 function leave(state: State, message: Message): void {
+  const { queueId } = message.active.envelope;
   if (isUnread(message)) forgetUnread(state, message);
-  state.messages.delete(message.active.envelope.queueId);
+  state.messages.delete(queueId);
+  state.returning.delete(queueId);
 }

@@ -1,15 +1,14 @@
 /**
  * Random histories under random settings: messages arrive, long lists are read bit by bit, results of every kind come in any
- * order, twice or late, batches end half done or vanish, operators hold, release and expire, leaders change, time passes. Run with
- * SEED=<number> to repeat one that failed.
+ * order, twice or late, batches end half done or vanish, operators hold, release, expire, pause and limit, leaders change, time passes.
+ * Run with SEED=<number> to repeat one that failed.
  */
 import type {
   ActiveMessage,
+  ControlChange,
   ControlKind,
-  DestinationControl,
   NoticeRequest,
   RecipientPage,
-  RoutedRecipient,
 } from '@mailfleet/queue';
 import type { Batch, OutcomeKind } from '@mailfleet/smtp';
 import fc from 'fast-check';
@@ -22,7 +21,7 @@ import type { RecipientRead, Turn } from './turn.ts';
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const MESSAGES = 150;
 /** Nexthops that an operator has a hand on. */
-const CONTROLLED = ['a', 'b'];
+const PAUSABLE = ['a', 'b'] as const;
 const DOWN = { status: '4.4.1', reason: 'down' };
 /** Transports that workers serve. */
 const SERVED = ['smtp', 'lmtp'];
@@ -41,6 +40,8 @@ interface Rules {
   readonly slotCost: number;
   readonly cohorts: number;
   readonly rateDelayMs: number;
+  /** Operators pause and limit destinations. */
+  readonly controls: boolean;
 }
 
 const rules: fc.Arbitrary<Rules> = fc.record({
@@ -57,6 +58,7 @@ const rules: fc.Arbitrary<Rules> = fc.record({
   slotCost: fc.constantFrom(0, 2, 5),
   cohorts: fc.integer({ min: 1, max: 3 }),
   rateDelayMs: fc.constantFrom(0, 0, 0, 50),
+  controls: fc.boolean(),
 });
 
 /** mulberry32 */
@@ -68,6 +70,10 @@ function randomFrom(seed: number): () => number {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
+}
+
+function isPausable(nexthop: string): boolean {
+  return PAUSABLE.some((one) => one === nexthop);
 }
 
 function check(holds: boolean, promise: string): void {
@@ -103,8 +109,9 @@ class World {
   /** Messages in active that an operator held: they come back as due as they were; and those that one expired. */
   readonly held = new Set<string>();
   readonly forced = new Set<string>();
-  /** What operators have set on destinations, by what and where; all of it comes to the next leader, too. */
-  readonly controls = new Map<string, DestinationControl>();
+  /** What an operator set on destinations, and until when each is paused. */
+  readonly set = new Map<string, ControlChange>();
+  readonly pauses = new Map<string, number>();
   healthy = false;
 
   constructor(given: Rules) {
@@ -195,14 +202,8 @@ class World {
     const list = this.lists.get(queueId) ?? [];
     if (list.length > 1) return { ...message, recipients: [], unread: list.length };
     const recipients = list.filter(({ index }) => !this.final.has(`${queueId} ${index}`));
-    for (const recipient of recipients) this.remember(queueId, recipient);
+    for (const { index } of recipients) this.inMemory.add(`${queueId} ${index}`);
     return { ...message, recipients, unreported: list.flatMap((one) => this.bounced(queueId, one)) };
-  }
-
-  /** What is for a paused destination is let go of at once. */
-  remember(queueId: string, { index, transport, nexthop }: RoutedRecipient): void {
-    const pausedMs = transport === 'smtp' ? this.controls.get(`pause ${nexthop}`)?.untilMs : undefined;
-    if (pausedMs === undefined || pausedMs <= this.nowMs) this.inMemory.add(`${queueId} ${index}`);
   }
 
   bounced(queueId: string, { index }: { readonly index: number }): number[] {
@@ -222,10 +223,10 @@ class World {
       if (!this.final.has(`${queueId} ${recipient.index}`)) recipients.push(recipient);
       unreported.push(...this.bounced(queueId, recipient));
     }
-    for (const recipient of recipients) {
-      const batch = [...this.batches.values()].find((one) => this.holds(one, queueId, recipient.index));
+    for (const { index } of recipients) {
+      const batch = [...this.batches.values()].find((one) => this.holds(one, queueId, index));
       // What a former leader handed out is not news to this one.
-      if (batch === undefined) this.remember(queueId, recipient);
+      if (batch === undefined) this.inMemory.add(`${queueId} ${index}`);
     }
     const last = behind[looked - 1]?.index ?? after;
     const page = {
@@ -253,7 +254,7 @@ class World {
     this.reads = [];
     this.notices = [];
     this.inMemory.clear();
-    for (const control of this.controls.values()) this.core.control({ ...control, control }, this.nowMs);
+    for (const change of this.set.values()) this.core.control(change, this.nowMs);
     const active = [...this.active.values()].map((message) => this.view(message));
     this.core.restore(active, [...this.batches.values()], this.nowMs);
   }
@@ -265,8 +266,6 @@ class World {
     this.reads.push(...turn.reads);
     for (const batch of turn.batches) {
       check(!this.batches.has(batch.id), 'batch ids differ');
-      const pausedMs = this.controls.get(`pause ${batch.nexthop}`)?.untilMs ?? 0;
-      check(batch.transport !== 'smtp' || this.nowMs >= pausedMs, 'a paused destination gets no batch');
       this.batches.set(batch.id, batch);
     }
     this.expectLimits();
@@ -282,12 +281,12 @@ class World {
       this.active.delete(conclusion.queueId);
       if (conclusion.kind === 'defer') {
         const released = this.held.delete(conclusion.queueId);
-        const pausable = this.lists
-          .get(conclusion.queueId)
-          ?.some(({ nexthop }) => CONTROLLED.includes(nexthop));
+        const list = this.lists.get(conclusion.queueId) ?? [];
+        const mayPause = this.rules.controls && list.some(({ nexthop }) => isPausable(nexthop));
+        check(released || mayPause || conclusion.dueMs >= this.nowMs + 1000, 'a retry keeps its distance');
         check(
-          released || pausable === true || conclusion.dueMs >= this.nowMs + 1000,
-          'a retry keeps its distance',
+          released || conclusion.dueMs >= this.nowMs,
+          'what waits for a pause is due when it ends, or now',
         );
         this.deferred.push({ message: { ...message, pass: message.pass + 1 }, dueMs: conclusion.dueMs });
       } else {
@@ -304,27 +303,21 @@ class World {
     if (turn.wakes.length > 0) this.core.lookAgain();
   }
 
-  /** An operator sets something on a destination for a time, or takes it back. */
-  setControl(): void {
+  /** An operator sets something for a time, or takes it back. */
+  control(): void {
     const kind = this.pick<ControlKind>('pause', 'pause', 'concurrency-limit', 'rate-delay');
-    const nexthop = this.pick('a', 'b');
-    const name = { transport: 'smtp', nexthop, kind };
-    const key = `${kind} ${nexthop}`;
-    const before = this.controls.get(key);
-    const previous =
-      before !== undefined && before.untilMs > this.nowMs ? { previousUntilMs: before.untilMs } : {};
-    this.controls.delete(key);
-    // What is left alone has no outcome.
-    if (kind === 'pause') this.inMemory.clear();
-    if (this.random() < 0.4) {
-      this.core.control({ ...name, ...previous }, this.nowMs);
-      return;
-    }
-    const value = { pause: 0, 'concurrency-limit': 1, 'rate-delay': 100 }[kind];
+    const nexthop = this.pick(...PAUSABLE);
+    const name = { transport: 'smtp', nexthop };
+    const before = this.pauses.get(nexthop) ?? 0;
+    const previous = kind === 'pause' && before > this.nowMs ? { previousUntilMs: before } : {};
+    const lift = this.random() < 0.4;
     const untilMs = this.nowMs + 1 + Math.floor(this.random() * 3_000);
-    const control = { ...name, value, sinceMs: this.nowMs, untilMs, reason: 'why not' };
-    this.controls.set(key, control);
-    this.core.control({ ...name, control, ...previous }, this.nowMs);
+    const value = { pause: 0, 'concurrency-limit': 1, 'rate-delay': 100 }[kind];
+    const control = { ...name, kind, value, sinceMs: this.nowMs, untilMs, reason: 'why not' };
+    if (kind === 'pause') this.pauses.set(nexthop, lift ? 0 : untilMs);
+    const change = { ...name, kind, ...(lift ? {} : { control }) };
+    this.set.set(`${kind} ${nexthop}`, change);
+    this.core.control({ ...change, ...previous }, this.nowMs);
   }
 
   /**
@@ -332,6 +325,8 @@ class World {
    * within the limit on all recipients.
    */
   expectRoom(): void {
+    // What a pause puts back is told to nobody.
+    if (this.rules.controls) return;
     const { activeLimit, minimum, pool, extra } = this.rules;
     const bound = minimum * activeLimit + SERVED.length * (pool + extra) + activeLimit;
     check(this.inMemory.size <= bound, `${this.inMemory.size} recipients are within ${bound}`);
@@ -465,11 +460,11 @@ class World {
       case 'time':
         this.nowMs += Math.floor(this.random() * 400);
         break;
-      case 'control':
-        if (!this.healthy && this.random() < 0.2) this.setControl();
-        break;
       case 'operator':
         this.operate();
+        break;
+      case 'control':
+        if (this.rules.controls && !this.healthy && this.random() < 0.3) this.control();
         break;
     }
     this.turn();

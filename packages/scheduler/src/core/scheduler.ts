@@ -31,8 +31,11 @@ import { type CoreOptions, makeState } from './state.ts';
 import { stop } from './stopping.ts';
 import { makeTurn, type Turn } from './turn.ts';
 
-/** Expired messages taken at a time: so many may stand in the active queue beyond its limit, since all they wait for is a notice. */
-const EXPIRED_PAGE = 200;
+/**
+ * Expired messages in the active queue at a time, beyond its limit: all they wait for is a notice, and when very many
+ * expire together new mail still finds its place.
+ */
+const EXPIRED_AT_ONCE = 200;
 
 export interface SchedulerCore {
   /** Rebuilds what a former leader left; once, before anything else. */
@@ -74,11 +77,13 @@ export function createCore(options: CoreOptions): SchedulerCore {
   const state = makeState(options);
   const admission = new Admission();
   const expiry = new ExpiryWatch();
-  const room = (): number => options.settings.activeLimit - state.messages.size;
+  const room = (): number => options.settings.activeLimit - (state.messages.size - state.returning.size);
   const apply = (entry: InboxEntry, nowMs: number): void => {
     switch (entry.kind) {
       case 'mail':
         admission.mailArrived();
+        // It may have to wait for a place longer than it lives.
+        if (room() <= 0) expiry.forget();
         break;
       case 'result':
         applyResult(state, entry, nowMs);
@@ -106,8 +111,7 @@ export function createCore(options: CoreOptions): SchedulerCore {
     admission.forgetDue();
     expiry.forget();
   };
-  const pullExpired = (nowMs: number): number =>
-    expiry.isDue(nowMs) ? Math.max(Math.min(EXPIRED_PAGE, room() + EXPIRED_PAGE), 0) : 0;
+  const moreExpired = (): number => Math.max(EXPIRED_AT_ONCE - state.returning.size, 0);
   return {
     restore: (messages, batches, nowMs) => restore(state, messages, batches, nowMs),
     apply,
@@ -133,9 +137,12 @@ export function createCore(options: CoreOptions): SchedulerCore {
       return expiry.unknown;
     },
     setExpiry: (firstMs) => expiry.set(firstMs),
-    nextExpired: pullExpired,
+    nextExpired: (nowMs) => (expiry.isDue(nowMs) ? moreExpired() : 0),
     expired: ({ taken, active }, nowMs) => {
-      for (const message of taken) enter(state, message, nowMs);
+      for (const message of taken) {
+        state.returning.add(message.envelope.queueId);
+        enter(state, message, nowMs);
+      }
       for (const queueId of active) {
         const message = state.messages.get(queueId);
         if (message === undefined || message.active.held || message.stopped === 'hold') continue;
@@ -161,10 +168,7 @@ export function createCore(options: CoreOptions): SchedulerCore {
     nextTimerMs: () =>
       earliest(
         earliest(state.timers.peek()?.timerMs, state.controlTimers.peek()?.timerMs),
-        earliest(
-          room() > 0 ? admission.dueMs : undefined,
-          room() > -EXPIRED_PAGE ? expiry.nextMs : undefined,
-        ),
+        earliest(room() > 0 ? admission.dueMs : undefined, moreExpired() > 0 ? expiry.nextMs : undefined),
       ),
   };
 }

@@ -92,6 +92,34 @@ describe('recipient slots', () => {
     expect(state.transports.get('smtp')?.unusedSlots).toBe(-4);
   });
 
+  test('a list of any length leaves nothing behind but what is under way', () => {
+    const list = Array.from({ length: 3_000 }, (_, index) => `u@d${index}.example`);
+    const settings = makeSettings(
+      { recipientLimit: 30 },
+      { slots: slots(20, { refillLimit: 5 }), processLimit: 9 },
+    );
+    const state = stateWith(settings);
+    const message = arrive(state, 'm', [], list.length);
+    for (let turn = 0; state.messages.size > 0; turn += 1) {
+      cutBatches(state, turn);
+      for (const { queueId, after, count } of state.turn.reads.splice(0)) {
+        recipientsRead(state, queueId, pageOf(list, after, count), turn);
+      }
+      const held = message.jobs.reduce((sum, job) => sum + job.peers.length, 0);
+      expect(held).toBeLessThanOrEqual(state.recipients);
+      expect(state.recipients).toBeLessThanOrEqual(30);
+      expect(state.destinations).toBeLessThanOrEqual(30);
+      for (const { id } of state.turn.batches.splice(0)) {
+        const entry = state.flights.get(id)?.entries[0];
+        const [recipient] = entry?.recipients ?? [];
+        const result = resultOf(id, 'm', [[recipient?.index ?? -1, 'delivered']]);
+        applyResult(state, result as Parameters<typeof applyResult>[1], turn);
+        endBatch(state, id, turn);
+      }
+    }
+    expect(state.recipients).toBe(0);
+  });
+
   test('every slot is free again when all messages left', () => {
     const settings = makeSettings({ recipientLimit: 30 }, { slots: slots(20), processLimit: 3 });
     const state = stateWith(settings);
@@ -161,7 +189,7 @@ describe('reading', () => {
       core.apply(resultOf(id, 'm', kinds), 1);
       core.apply({ id: '0-1', kind: 'batch-end', batchId: id, returned: [] }, 1);
     }
-    expect(core.takeTurn(1)).toMatchObject({ reads: [{ after: 7, count: 4 }], conclusions: [] });
+    expect(core.takeTurn(1)).toMatchObject({ reads: [{ after: 7, count: 8 }], conclusions: [] });
     expect(core.takeTurn(2).reads).toEqual([]);
   });
 
@@ -177,6 +205,24 @@ describe('reading', () => {
     const kinds = (batch?.requests[0]?.recipients ?? []).map(({ index }) => [index, 'delivered'] as const);
     core.apply(resultOf(batch?.id ?? '', 'm', kinds), doneMs);
     expect(core.takeTurn(doneMs).reads.map(({ count }) => count)).toEqual(counts);
+  });
+
+  test('recipients that need no worker need no slots either', () => {
+    const settings = makeSettings({
+      recipientLimit: 8,
+      recipientMinimum: 4,
+      deferTransports: new Set(['smtp']),
+    });
+    const core = createCore({ settings, shard: 0, fence: 1, term: '1' });
+    let turn = admit(core, 0, longList);
+    const counts: number[] = [];
+    for (let [read] = turn.reads; read !== undefined; [read] = turn.reads) {
+      counts.push(read.count);
+      core.recipientsRead('m', pageOf(recipients, read.after, read.count), 0);
+      turn = core.takeTurn(0);
+    }
+    expect(counts).toEqual([8, 8, 8, 8, 8, 8, 8, 8]);
+    expect(turn.conclusions).toMatchObject([{ kind: 'defer' }]);
   });
 
   test('a page without an open recipient leads to the next, and a message that is gone ends', () => {

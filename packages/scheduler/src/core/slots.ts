@@ -13,7 +13,10 @@ import type { State } from './state.ts';
 /** Most recipients of one read: bounds the answer of the queue. */
 const MOST_READ = 5_000;
 
-/** Recipients that a message may start with; `qmgr_message_recipient_limit` is for these first reads alone. */
+/**
+ * Recipients that a message may start with; `qmgr_message_recipient_limit` is for such reads alone. One that has none in
+ * memory starts again: its jobs gave their slots back, and recipients that need no worker never had any.
+ */
 export function firstReadSize(state: State, message: Message): number {
   const free = state.settings.recipientLimit - state.recipients;
   return Math.min(Math.max(free, message.slots), MOST_READ);
@@ -137,7 +140,7 @@ export function refill(
 
 /** All recipients in memory were tried, and there are more. */
 export function readOn(state: State, message: Message): void {
-  read(state, message, message.after < 0 ? firstReadSize(state, message) : freeSlotsOf(message));
+  read(state, message, message.recipients === 0 ? firstReadSize(state, message) : freeSlotsOf(message));
 }
 
 function read(state: State, message: Message, most: number): void {

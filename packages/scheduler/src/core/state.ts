@@ -25,6 +25,8 @@ export interface State {
   /** Destinations in memory, over all transports. */
   destinations: number;
   batches: number;
+  /** Queue ids that came from the expiry index and wait for their notice. */
+  readonly returning: Set<string>;
   /** Queue ids to revive destinations for when they become active. */
   readonly flushing: Set<string>;
   /** defer_transports does not apply to what is flushed. */
@@ -61,6 +63,7 @@ export function makeState({ settings, shard, fence, term, siteOf = () => undefin
     controlTimers: new Heap((a, b) => a.timerMs < b.timerMs),
     destinations: 0,
     batches: 0,
+    returning: new Set(),
     flushing: new Set(),
     transportsLifted: false,
     turn: makeTurn(),

@@ -1,7 +1,7 @@
 /** Hold, delete and expiry of what is in the active queue: waiting recipients leave it, those with a worker finish. */
 import type { ActiveMessage, InboxEntry } from '@mailfleet/queue';
 import { describe, expect, test } from 'vitest';
-import { makeMessage, makeSettings, resultOf } from './fixture.ts';
+import { makeMessage, makeSettings, recipientOf, resultOf } from './fixture.ts';
 import { createCore, type SchedulerCore } from './scheduler.ts';
 import type { Turn } from './turn.ts';
 
@@ -190,6 +190,24 @@ describe('expiry', () => {
     expect(noticesOf(core.takeTurn(LIFETIME_MS))).toEqual(['expiry']);
   });
 
+  test('many that expire together take no place of new mail, and are taken some at a time', () => {
+    const core = coreWith({ activeLimit: 10 });
+    core.setExpiry(0);
+    const taken = Array.from({ length: 150 }, (_, i) => makeMessage(`m${i}`, ['u@a.example']));
+    expect(core.nextExpired(LIFETIME_MS)).toBe(200);
+    core.expired({ taken, active: [] }, LIFETIME_MS);
+    core.setExpiry(0);
+    expect(core.nextExpired(LIFETIME_MS)).toBe(50);
+    core.lookAgain();
+    core.setDue(undefined, LIFETIME_MS);
+    expect(core.nextPull(LIFETIME_MS)).toEqual({ source: 'incoming', count: 10 });
+    core.takeTurn(LIFETIME_MS);
+    core.apply({ ...notified('expiry'), queueId: 'm0' } as InboxEntry, LIFETIME_MS);
+    expect(core.takeTurn(LIFETIME_MS).conclusions).toEqual([{ kind: 'retire', queueId: 'm0' }]);
+    core.setExpiry(0);
+    expect(core.nextExpired(LIFETIME_MS)).toBe(51);
+  });
+
   test('the first end of a lifetime wakes the leader, also when the active queue is full', () => {
     const core = coreWith({ activeLimit: 1 });
     expect(core.expiryUnknown).toBe(true);
@@ -216,4 +234,73 @@ test('flush of a site revives its destinations only', () => {
   core.apply({ id: '0-4', kind: 'command', command: 'flush', nexthops: ['a.example'] }, 2);
   const later = admit(core, 2, makeMessage('o', ['u@A.example']), makeMessage('p', ['u@b.example']));
   expect(later.batches.map(({ nexthop }) => nexthop)).toEqual(['A.example']);
+});
+
+describe('a list that is not read to its end', () => {
+  const list = Array.from({ length: 4 }, (_, index) => recipientOf(`u${index}@a.example`, index));
+  /** Two recipients are with a worker, two are asked for. */
+  function half(): { readonly core: SchedulerCore; readonly batchId: string } {
+    const core = coreWith();
+    admit(core, 0, makeMessage('m', [], { unread: 4, recipientCount: 4 }));
+    core.recipientsRead('m', page(list.slice(0, 2), 1, 2), 0);
+    const { batches, reads } = core.takeTurn(0);
+    expect(reads).toMatchObject([{ queueId: 'm', after: 1 }]);
+    return { core, batchId: batches[0]?.id ?? '' };
+  }
+  const page = (recipients: typeof list, after: number, unread: number) => ({
+    recipients,
+    after,
+    unread,
+    unreported: [],
+    unreportedSuccess: [],
+  });
+  const delivered = (batchId: string) =>
+    resultOf(batchId, 'm', [
+      [0, 'delivered'],
+      [1, 'delivered'],
+    ]);
+
+  test('hold reads no more of it, and what was not read is as due as it was', () => {
+    const { core, batchId } = half();
+    report(core, 1, command('hold'));
+    const turn = report(core, 2, delivered(batchId), ended(batchId));
+    expect(turn.reads).toEqual([]);
+    expect(turn.conclusions).toEqual([{ kind: 'defer', queueId: 'm', dueMs: 2 }]);
+  });
+
+  test('expiry reads on, so that the notice names everyone', () => {
+    const { core, batchId } = half();
+    report(core, 1, command('expire'));
+    expect(report(core, 2, delivered(batchId), ended(batchId)).conclusions).toEqual([]);
+    core.recipientsRead('m', page(list.slice(2, 3), 2, 1), 3);
+    expect(core.takeTurn(3)).toMatchObject({ batches: [], reads: [{ after: 2 }], conclusions: [] });
+    core.recipientsRead('m', page(list.slice(3), 3, 0), 4);
+    const turn = core.takeTurn(4);
+    expect(locals(turn)).toMatchObject([{ recipient: 3, status: '4.7.0', onlyUntried: true }]);
+    expect(noticesOf(turn)).toEqual(['expiry']);
+    expect(report(core, 5, notified('expiry')).conclusions).toEqual([{ kind: 'retire', queueId: 'm' }]);
+  });
+
+  test('what was asked for of a deleted one is of no use when it comes', () => {
+    const core = coreWith();
+    expect(admit(core, 0, makeMessage('m', [], { unread: 4, recipientCount: 4 })).reads).toHaveLength(1);
+    report(core, 1, command('delete'));
+    core.recipientsRead('m', page(list, 3, 0), 2);
+    expect(core.takeTurn(2)).toMatchObject({ batches: [], reads: [], conclusions: [] });
+  });
+
+  test('a new leader hands out none of one that was to be held or whose time is over', () => {
+    const core = coreWith();
+    const rest = { unread: 4, recipientCount: 4 };
+    core.restore(
+      [makeMessage('m', [], { ...rest, held: true }), makeMessage('n', [], { ...rest, forcedExpire: true })],
+      [],
+      0,
+    );
+    const turn = core.takeTurn(0);
+    expect(turn.conclusions).toEqual([{ kind: 'defer', queueId: 'm', dueMs: 0 }]);
+    expect(turn.reads).toMatchObject([{ queueId: 'n' }]);
+    core.recipientsRead('n', page(list, 3, 0), 0);
+    expect(core.takeTurn(0)).toMatchObject({ batches: [], conclusions: [{ kind: 'notice' }] });
+  });
 });

@@ -18,6 +18,7 @@ function row(label: string, result: Simulation, cpuMs: number): string {
     label,
     ...waits,
     seconds(result.listMs),
+    `${result.mostOfList}`,
     seconds(result.endMs),
     `${(cpuMs / 1000).toFixed(1)} s`,
   ];
@@ -28,8 +29,10 @@ const { messages, destinations, list, perSecond, sessions } = options;
 console.log(
   `${messages} messages, ${perSecond} a second, to ${destinations} destinations; a list of ${list} recipients; ${sessions} sessions\n`,
 );
-console.log('| Slot cost | wait p50 | p90 | p99 | longest | list done after | queue empty after | CPU |');
-console.log('| --- | --- | --- | --- | --- | --- | --- | --- |');
+console.log(
+  '| Slot cost | wait p50 | p90 | p99 | longest | list done after | of it in memory | queue empty after | CPU |',
+);
+console.log('| --- | --- | --- | --- | --- | --- | --- | --- | --- |');
 for (const slotCost of [5, 0]) {
   const settings = settingsFrom(
     makeConfig({
@@ -43,6 +46,6 @@ for (const slotCost of [5, 0]) {
   console.log(row(`${slotCost}${slotCost === 0 ? ' (no preemption)' : ''}`, result, (user + system) / 1000));
   if (slotCost === 5) {
     const before = PERCENTILES.map((percent) => seconds(percentile(result.beforeListMs, percent)));
-    console.log(`| before the list | ${before.join(' | ')} | | | |`);
+    console.log(`| before the list | ${before.join(' | ')} | | | | |`);
   }
 }

@@ -28,6 +28,8 @@ export interface Simulation {
   readonly attempts: number;
   readonly mostActive: number;
   readonly mostSessions: number;
+  /** Recipients of the list that the core held at a time, at most. */
+  readonly mostOfList: number;
 }
 
 /** @param sorted ascending */
@@ -70,6 +72,8 @@ class World {
   #batches = 0;
   #attempts = 0;
   #mostActive = 0;
+  #ofList = 0;
+  #mostOfList = 0;
 
   constructor(scenario: Scenario, settings: CoreSettings) {
     const { messages, list } = scenario.options;
@@ -112,6 +116,7 @@ class World {
       attempts: this.#attempts,
       mostActive: this.#mostActive,
       mostSessions: this.#fleet.mostSessions,
+      mostOfList: this.#mostOfList,
     };
   }
 
@@ -208,6 +213,7 @@ class World {
   }
 
   #noteList(outcomes: readonly { readonly recipient: number; readonly kind: string }[]): void {
+    this.#ofList -= outcomes.length;
     for (const { recipient, kind } of outcomes) {
       if (kind === 'deferred') continue;
       if (this.#listFinal[recipient] === 1)
@@ -248,6 +254,8 @@ class World {
       last += 1;
       if (this.#listFinal[last] === 0) recipients.push(recipientAt(last, listTo[last] ?? 0));
     }
+    this.#ofList += recipients.length;
+    this.#mostOfList = Math.max(this.#mostOfList, this.#ofList);
     return {
       recipients,
       after: last,

@@ -29,10 +29,12 @@ test('small mail passes a long list, which pays no more than the delivery slot c
 }, 120_000);
 
 test('with few recipient slots and a small active queue everything leaves exactly once, too', () => {
-  const { mostActive } = simulated({
+  const { mostActive, mostOfList } = simulated({
     qmgr_message_active_limit: '10',
     qmgr_message_recipient_limit: '10',
     default_recipient_limit: '100',
   });
   expect(mostActive).toBe(10);
+  // Its minimum, the pool, and half of the reserve each time that it goes before another.
+  expect(mostOfList).toBeLessThanOrEqual(10 + 100 + 1_000);
 }, 120_000);
