@@ -18,7 +18,7 @@ import { createCore, type SchedulerCore } from './scheduler.ts';
 import type { CoreSettings } from './settings.ts';
 import type { RecipientRead, Turn } from './turn.ts';
 
-const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
+const seed = Number(process.env.SEED ?? 1);
 const MESSAGES = 150;
 /** Nexthops that an operator has a hand on. */
 const PAUSABLE = ['a', 'b'] as const;
@@ -279,6 +279,7 @@ class World {
       // Exactly once: a message that was concluded is not active any more.
       if (message === undefined) throw new Error(`${conclusion.queueId} was concluded and is not active`);
       this.active.delete(conclusion.queueId);
+      this.reads = this.reads.filter(({ queueId }) => queueId !== conclusion.queueId);
       if (conclusion.kind === 'defer') {
         const released = this.held.delete(conclusion.queueId);
         const list = this.lists.get(conclusion.queueId) ?? [];

@@ -41,7 +41,7 @@ export interface SchedulerCore {
   /** Rebuilds what a former leader left; once, before anything else. */
   restore(messages: readonly ActiveMessage[], batches: readonly Batch[], nowMs: number): void;
   apply(entry: InboxEntry, nowMs: number): void;
-  /** The recipients that a turn asked for. */
+  /** The recipients that a turn asked for; not of a message that was concluded since, which may be back and ask anew. */
   recipientsRead(queueId: string, page: RecipientPage, nowMs: number): void;
   /** What an operator set on a destination: when the lead begins, all of it comes before `restore`. */
   control(change: ControlChange, nowMs: number): void;
