@@ -86,6 +86,8 @@ function preempt(transport: Transport, current: Job, job: Job): void {
   transport.jobs.remove(job);
   const lower = current.previous?.position ?? current.position - 2;
   transport.jobs.insertBefore(job, current);
+  // It stands before the other now: a second choice of it would refund and charge the same slots for ever.
+  transport.candidate = undefined;
   job.position = (lower + current.position) / 2;
   if (job.position <= lower || job.position >= current.position) renumber(transport);
   // Its place changed: so did that of its peers at their destinations.
