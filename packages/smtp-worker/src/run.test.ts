@@ -38,6 +38,8 @@ beforeEach(async () => {
     maillog_file: join(folder, 'maillog'),
     content_directory: folder,
     smtp_tls_security_level: 'none',
+    smtp_connection_cache_time_limit: '100s',
+    connection_cache_ttl_limit: '100s',
   });
   telemetry = createTelemetry({ config, program: 'smtp' });
   queue = await openQueue({ config, redisUrl: redis.url, telemetry });
@@ -95,7 +97,11 @@ async function queueMail(...messages: readonly (readonly string[])[]): Promise<D
 
 const nexthop = (): string => `[127.0.0.1]:${server.port}`;
 
-async function addBatch(id: string, requests: readonly DeliveryRequest[]): Promise<void> {
+async function addBatch(
+  id: string,
+  requests: readonly DeliveryRequest[],
+  caching?: Batch['caching'],
+): Promise<void> {
   const batch: Batch = {
     id,
     shard: 0,
@@ -105,6 +111,7 @@ async function addBatch(id: string, requests: readonly DeliveryRequest[]): Promi
     nexthop: nexthop(),
     batchedMs: Date.now(),
     requests,
+    ...(caching === undefined ? {} : { caching }),
   };
   await queue.addBatches([batch]);
 }
@@ -195,4 +202,20 @@ test('a server that refuses the session is reported as trouble of the whole dest
     outcomes: [{ recipient: 0, kind: 'deferred' }],
     hopStatus: { status: '4.3.2' },
   });
+});
+
+test('a session waits for the next batch to its destination, and ends with QUIT when the worker stops', async () => {
+  const requests = await queueMail(['anna@example.org'], ['carl@example.org']);
+  await addBatch('b-parks', requests.slice(0, 1), 'load-store');
+  await heardOf('b-parks');
+  await addBatch('b-takes', requests.slice(1), 'load-store');
+  await heardOf('b-takes');
+  expect(server.sessions).toHaveLength(1);
+  expect(server.messageCount).toBe(2);
+  await waitFor(() => maillog().some((line) => line.includes('to=<carl@example.org>')));
+  expect(maillog().find((line) => line.includes('to=<carl@example.org>'))).toContain(', conn_use=2, ');
+  drain.abort();
+  await worker;
+  await waitFor(() => server.connections.open === 0);
+  expect(server.sessions[0]?.commands.at(-1)).toBe('QUIT');
 });

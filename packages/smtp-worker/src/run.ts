@@ -1,12 +1,12 @@
 /**
  * The delivery worker, smtp(8) and lmtp(8) of the fleet: claims batches, up to `smtp_worker_sessions` at a time, and
- * delivers each over one session. It owns nothing but its sockets: kill it, and its batches go to another worker
+ * delivers each over one session, which may then wait for the next batch. It owns nothing but its sockets: kill it, and its batches go to another worker
  * within `batch_lease_time`. When `signal` aborts it finishes the transactions in flight and gives the rest back.
  */
 import type { Config } from '@mailfleet/config';
 import type { WorkerPort } from '@mailfleet/queue';
 import { createHostFinder, createResolver, transportAgent } from '@mailfleet/routing';
-import { createDeliveryAgent, type DeliveryAgent, type Protocol } from '@mailfleet/smtp';
+import { createDeliveryAgent, type DeliveryAgent, type Protocol, SessionPool } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
 import { deliverClaimed } from './deliver-batch.ts';
 
@@ -22,17 +22,27 @@ export interface SmtpWorkerOptions {
 /** Resolves when `signal` aborted and all batches came home; rejects when the queue is lost. */
 export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   const { config, queue, telemetry, name, signal } = options;
-  const agentFor = makeAgents(config, telemetry);
-  await queue.work({ sessions: config.get('smtp_worker_sessions'), signal, name }, (claimed) => {
-    const { transport, protocol } = claimed.batch;
-    return deliverClaimed(claimed, { queue, agent: agentFor(transport, protocol), telemetry });
+  const sessionLimit = config.get('smtp_worker_sessions');
+  const sessions = new SessionPool({
+    sessionLimit,
+    endpointLimit: config.get('connection_cache_endpoint_limit'),
   });
+  const agentFor = makeAgents(config, telemetry, sessions);
+  try {
+    await queue.work({ sessions: sessionLimit, signal, name }, (claimed) => {
+      const { transport, protocol } = claimed.batch;
+      return deliverClaimed(claimed, { queue, agent: agentFor(transport, protocol), telemetry });
+    });
+  } finally {
+    await sessions.close();
+  }
 }
 
 /** One agent per (transport, protocol), made when its first batch comes; all share the resolver's cache. */
 function makeAgents(
   config: Config,
   telemetry: Pick<Telemetry, 'emit' | 'log'>,
+  sessions: SessionPool,
 ): (transport: string, protocol: Protocol) => DeliveryAgent {
   const warn = (sentence: string): void => telemetry.log.warn(sentence);
   const resolver = createResolver({ servers: config.get('dns_servers') });
@@ -47,6 +57,7 @@ function makeAgents(
         protocol,
         findHosts: createHostFinder({ config, protocol, resolver, warn }),
         remark: telemetry.emit,
+        sessions,
         agentFor: (other) => {
           const its = transportAgent(other);
           return its === 'smtp' || its === 'lmtp' ? agentFor(other, its) : undefined;

@@ -83,6 +83,8 @@ export interface Batch {
   /** When the scheduler cut the batch. */
   readonly batchedMs: number;
   readonly requests: readonly DeliveryRequest[];
+  /** qmgr's hint for on-demand connection caching: look for parked sessions, or also park new ones; absent: neither. */
+  readonly caching?: 'load' | 'load-store';
   /** Trace context of the batch's own trace; its messages' spans are linked to it. */
   readonly traceparent?: string;
 }

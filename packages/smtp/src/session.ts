@@ -27,10 +27,14 @@ export class Session {
   uses = 0;
   /** TLS protocol version; undefined in clear. */
   tls: string | undefined;
+  /** The log line of its handshake. */
+  tlsSummary: string | undefined;
   /** A failed conversation inside TLS may be repeated in clear. */
   plaintextRetry = false;
   /** PIX workaround: let the content go out before the dot. */
   delayDot = false;
+  /** The name it may be parked under; undefined: never. */
+  endpointKey: string | undefined;
   /** What was written behind the last dot: the session now belongs to that request. */
   ahead: Opening | undefined;
   #aheadLost = false;
@@ -81,6 +85,14 @@ export class Session {
       this.#around.now() - this.startedMs < reuseTimeLimitMs &&
       (reuseCountLimit === 0 || this.uses <= reuseCountLimit)
     );
+  }
+
+  /** Whether a server that was not heard of for a while still answers: RSET, as smtp(8) probes a cached connection. */
+  async isAlive(): Promise<boolean> {
+    const { connection } = this;
+    connection.write('RSET\r\n');
+    const reply = await connection.readReply(this.#around.settings.timeouts.rset);
+    return typeof reply !== 'string' && !reply.garbled && Math.trunc(reply.code / 100) === 2 && this.reusable;
   }
 
   /** Says goodbye (unless the connection is dead) and closes. */

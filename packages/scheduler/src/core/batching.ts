@@ -30,6 +30,7 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
   state.flights.set(id, flight);
   offer(destination);
 
+  const caching = destination.cacheHints.select(destination.busy, nowMs);
   const batch: Batch = {
     id,
     shard: state.shard,
@@ -40,6 +41,7 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
     nexthop: destination.nexthop,
     batchedMs: nowMs,
     requests: entries.map(requestOf),
+    ...(caching === undefined ? {} : { caching }),
   };
   state.turn.batches.push(batch);
   for (const { message } of entries) {

@@ -10,6 +10,7 @@
  */
 import type { ActiveMessage, NoticeRequest, RoutedRecipient } from '@mailfleet/queue';
 import type { HopStatus } from '@mailfleet/smtp';
+import { CacheHints } from './cache-hints.ts';
 import { Chain, type Linked } from './chain.ts';
 import { Heap, type HeapItem } from './heap.ts';
 import type { TransportSettings } from './settings.ts';
@@ -156,6 +157,7 @@ export class Destination implements HeapItem {
   /** As routed. */
   readonly nexthop: string;
   readonly window: ConcurrencyWindow;
+  readonly cacheHints = new CacheHints();
   /** Peers with waiting entries, in job order. */
   readonly peers = new Heap<Peer>((a, b) => a.job.position < b.job.position);
   /** Entries of its peers. */

@@ -68,6 +68,7 @@ export function endBatch(state: State, batchId: string, nowMs: number): void {
   const { transport } = destination;
   destination.busy -= 1;
   transport.busy -= 1;
+  destination.cacheHints.done(nowMs);
   for (const entry of flight.entries.toReversed()) {
     if (entry.flight !== flight) continue;
     entry.flight = undefined;

@@ -18,6 +18,7 @@ export function die(state: State, destination: Destination, report: HopStatus, n
     status: STATUS.test(report.status) ? report.status : '4.0.0',
     reason: `delivery temporarily suspended: ${reason}`,
   };
+  destination.cacheHints.clear();
   setTimer(state, destination, nowMs + state.settings.minimalBackoffMs);
   const waiting = destination.peers.items().flatMap((peer) => peer.waiting);
   for (const entry of waiting) {
