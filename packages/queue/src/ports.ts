@@ -15,6 +15,7 @@ import type {
   TimelineStep,
 } from '@mailfleet/smtp';
 import type { Queue as BullQueue } from 'bullmq';
+import type { RunScript, Script } from './scripts/script.ts';
 
 /** A recipient with its route. */
 export interface RoutedRecipient extends Recipient {
@@ -173,6 +174,8 @@ export interface SchedulerPort {
   outstandingBatches(shard: number): Promise<readonly Batch[]>;
   /** Of these batch ids, those that BullMQ no longer holds as waiting or running: their worker vanished without a word. */
   vanishedBatches(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
+  /** Gives batches that were meant for a worker (`Batch.worker`) to all when it is not heard of any more; returns how many. */
+  takeBackBatches(lease: Lease): Promise<number>;
   /**
    * Repeats interrupted copies of parts to other shards that are older than `ageMs`, and settles with the home shards
    * of retired parts; returns how many copies it repeated. For a timer of a minute or so.
@@ -193,9 +196,17 @@ export interface ClaimedBatch {
 
 /** The worker's port. */
 export interface WorkerPort {
-  /** Runs `deliver` for each batch, up to `sessions` at a time; resolves when `signal` aborted and all came home. */
+  /**
+   * Runs `deliver` for each batch, up to `sessions` at a time; resolves when `signal` aborted and all came home. With `ownBatches` also
+   * for those that name this worker.
+   */
   work(
-    options: { readonly sessions: number; readonly signal: AbortSignal; readonly name: string },
+    options: {
+      readonly sessions: number;
+      readonly signal: AbortSignal;
+      readonly name: string;
+      readonly ownBatches?: boolean;
+    },
     deliver: (claimed: ClaimedBatch) => Promise<{ readonly returned: readonly string[] }>,
   ): Promise<void>;
   /**
@@ -292,6 +303,17 @@ export interface OperatorPort {
   hold(queueId: string): Promise<boolean>;
   release(queueId: string): Promise<boolean>;
   remove(queueId: string): Promise<boolean>;
+}
+
+/** For the other package of the state layer: runs its scripts over a connection of this process. */
+export interface ScriptPort {
+  /**
+   * A runner of these scripts; their keys begin with the `prefix` of their shard. A call rejects when its answer is lost or Redis is away: then
+   * it may have been carried out.
+   */
+  openScripts(scripts: readonly Script[]): RunScript;
+  /** What the keys of a shard begin with, hash tag included, and the list of workers that take batches of their own. */
+  scriptKeys(shard: number): { readonly prefix: string; readonly workers: string };
 }
 
 /** The job dashboard's port. */

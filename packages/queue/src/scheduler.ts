@@ -4,6 +4,7 @@ import { keysOfShard, type QueueContext } from './context.ts';
 import { repeatCopies, settlePart, settleParts } from './fanout.ts';
 import { makeInboxReader, nextInboxId } from './inbox.ts';
 import { parseView } from './message-record.ts';
+import { addBatches, outstandingBatches, takeBackBatches, vanishedBatches } from './own-batches.ts';
 import {
   type ActiveMessage,
   type Conclusion,
@@ -131,9 +132,11 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       );
     },
 
-    addBatches: async (batches) => (await context.bull()).batches.add(batches),
-    outstandingBatches: async (shard) => (await context.bull()).batches.outstanding(shard),
-    vanishedBatches: async (shard, batchIds) => (await context.bull()).batches.vanished(shard, batchIds),
+    addBatches: async (batches) => addBatches(context, (await context.bull()).batches, batches),
+    outstandingBatches: async (shard) => outstandingBatches(context, (await context.bull()).batches, shard),
+    vanishedBatches: async (shard, batchIds) =>
+      vanishedBatches(context, (await context.bull()).batches, shard, batchIds),
+    takeBackBatches: async (lease) => takeBackBatches(context, (await context.bull()).batches, lease),
 
     async finishFanout(lease, ageMs) {
       const fence = await redis.get(keysOfShard(context, lease.shard).fence);

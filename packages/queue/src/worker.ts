@@ -5,6 +5,7 @@
 import type { Batch } from '@mailfleet/smtp';
 import { readContent } from './content.ts';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { keepAlive } from './own-batches.ts';
 import type { WorkerPort } from './ports.ts';
 import { recordOutcomes } from './record-outcomes.ts';
 import { endBatch, markInDoubt } from './scripts/delivery.ts';
@@ -16,11 +17,12 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
   let workerName = 'worker';
 
   return {
-    async work({ sessions, signal, name }, deliver) {
+    async work({ sessions, signal, name, ownBatches = false }, deliver) {
       workerName = name;
       await prompt.ready();
       const { batches } = await context.bull();
-      await batches.work({ sessions, signal, name }, async (held) => {
+      const alive = ownBatches ? keepAlive(context, name, signal) : undefined;
+      await batches.work({ sessions, signal, name, ownBatches }, async (held) => {
         const { batch, token, handedOutBefore, lost } = held;
         const done = new Set<string>();
         recorded.set(batch.id, done);
@@ -39,11 +41,12 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
         const keys = keysOfShard(context, batch.shard);
         const ended = await run(
           endBatch,
-          [keys.inbox, keys.batchLock(batch.id)],
+          [keys.inbox, keys.batchLock(batch)],
           [token, batch.id, JSON.stringify(returned)],
         );
         if (ended === 0) log.warn(`batch ${batch.id} for ${batch.nexthop} went to another worker meanwhile`);
       });
+      await alive;
     },
 
     async content({ contentShard, envelope }) {

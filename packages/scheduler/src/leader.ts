@@ -8,15 +8,20 @@ import { carryOut } from './carry-out.ts';
 import { createCore, type SchedulerCore } from './core/scheduler.ts';
 import type { CoreSettings } from './core/settings.ts';
 import type { KeptLease } from './lease.ts';
+import type { PlaceBatches } from './place.ts';
 import { drainInbox, recover } from './recovery.ts';
 
 /** Longest wait for the inbox. */
 const BLOCK_MS = 5_000;
 /** How often incoming and deferred are looked at without a reason. */
 const LOOK_AGAIN_MS = 30_000;
+/** How often batches of silent workers are looked for while any are out. */
+const TAKE_BACK_MS = 1_000;
 
 export interface LeaderOptions {
   readonly port: SchedulerPort;
+  /** Names the worker that a batch goes to, where one has a session for it. */
+  readonly place: PlaceBatches;
   readonly settings: CoreSettings;
   readonly telemetry: Telemetry;
   readonly batchLeaseMs: number;
@@ -25,7 +30,7 @@ export interface LeaderOptions {
 
 /** Runs until `signal` aborts. Throws LeaseLostError when the queue refuses a write. */
 export async function lead(options: LeaderOptions, kept: KeptLease, signal: AbortSignal): Promise<void> {
-  const { port, settings, telemetry, batchLeaseMs, now } = options;
+  const { port, place, settings, telemetry, batchLeaseMs, now } = options;
   const { lease } = kept;
   const { shard } = lease;
   // A holder that leads again soon gets the same fence, so the fence alone would not make batch ids unique.
@@ -36,6 +41,7 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
   let removed: string | undefined;
   let lookAgainMs = now() + LOOK_AGAIN_MS;
   let watchMs = now() + batchLeaseMs / 2;
+  let takeBackMs = now() + TAKE_BACK_MS;
   while (!signal.aborted) {
     const nowMs = now();
     if (nowMs >= lookAgainMs) {
@@ -46,13 +52,24 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
       applied = await endVanished(port, shard, core, applied, now);
       watchMs = nowMs + batchLeaseMs / 2;
     }
+    if (nowMs >= takeBackMs) {
+      if (kept.isHeld()) await port.takeBackBatches(lease);
+      takeBackMs = now() + TAKE_BACK_MS;
+    }
     await pull(port, kept, core, nowMs);
     const turn = core.takeTurn(now());
-    await carryOut(port, kept, telemetry, turn, applied === removed ? undefined : applied);
+    const placed = { ...turn, batches: await place(turn.batches) };
+    await carryOut(port, kept, telemetry, placed, applied === removed ? undefined : applied);
     removed = applied;
     if (signal.aborted) return;
 
-    const wakeMs = Math.min(core.nextTimerMs() ?? Infinity, lookAgainMs, watchMs);
+    const outstanding = core.outstanding().length > 0;
+    const wakeMs = Math.min(
+      core.nextTimerMs() ?? Infinity,
+      lookAgainMs,
+      watchMs,
+      outstanding ? takeBackMs : Infinity,
+    );
     const idle = core.nextPull(now()) === undefined && !core.dueUnknown;
     const blockMs = idle ? Math.min(Math.max(wakeMs - now(), 0), BLOCK_MS) : 0;
     const entries = await untilAborted(port.readInbox(shard, applied ?? '0', blockMs), signal);

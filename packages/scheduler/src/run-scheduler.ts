@@ -6,16 +6,18 @@
 import { AssertionError } from 'node:assert';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '@mailfleet/config';
-import { LeaseLostError, type SchedulerPort } from '@mailfleet/queue';
+import { LeaseLostError, type SchedulerPort, type ScriptPort } from '@mailfleet/queue';
+import { openSessionRegistry } from '@mailfleet/scache';
 import type { Telemetry } from '@mailfleet/telemetry';
 import { type LeaderOptions, lead } from './leader.ts';
 import { type KeptLease, takeLease } from './lease.ts';
 import { maintain } from './maintenance.ts';
+import { makePlacing } from './place.ts';
 import { settingsFrom } from './settings.ts';
 
 export interface SchedulerOptions {
   readonly config: Config;
-  readonly queue: SchedulerPort;
+  readonly queue: SchedulerPort & ScriptPort;
   readonly telemetry: Telemetry;
   /** Unique per process; names the leader in the lease. */
   readonly holder: string;
@@ -30,6 +32,7 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const { config, queue, telemetry } = options;
   const leader: LeaderOptions = {
     port: queue,
+    place: makePlacing(openSessionRegistry({ config, queue }), parksUnasked(config)),
     settings: settingsFrom(config),
     telemetry,
     batchLeaseMs: config.get('batch_lease_time'),
@@ -37,6 +40,16 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
   };
   const shards = Array.from({ length: config.get('scheduler_shards') }, (_, shard) => shard);
   await Promise.all(shards.map((shard) => runShard(options, leader, shard)));
+}
+
+/** Some destinations' sessions are parked without a hint of ours; which ones only the workers know. */
+function parksUnasked(config: Config): boolean {
+  return (
+    config.get('lmtp_cache_connection') === true ||
+    (['smtp', 'lmtp'] as const).some(
+      (protocol) => config.getFor(protocol, 'smtp_connection_cache_destinations').length > 0,
+    )
+  );
 }
 
 async function runShard(options: SchedulerOptions, leader: LeaderOptions, shard: number): Promise<void> {

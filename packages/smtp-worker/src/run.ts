@@ -4,15 +4,17 @@
  * within `batch_lease_time`. When `signal` aborts it finishes the transactions in flight and gives the rest back.
  */
 import type { Config } from '@mailfleet/config';
-import type { WorkerPort } from '@mailfleet/queue';
+import type { ScriptPort, WorkerPort } from '@mailfleet/queue';
 import { createHostFinder, createResolver, transportAgent } from '@mailfleet/routing';
+import { openSessionRegistry } from '@mailfleet/scache';
 import { createDeliveryAgent, type DeliveryAgent, type Protocol, SessionPool } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
 import { deliverClaimed } from './deliver-batch.ts';
+import { listIn } from './list-sessions.ts';
 
 export interface SmtpWorkerOptions {
   readonly config: Config;
-  readonly queue: WorkerPort;
+  readonly queue: WorkerPort & ScriptPort;
   readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
   /** Unique per process; shown in timelines. */
   readonly name: string;
@@ -26,10 +28,12 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   const sessions = new SessionPool({
     sessionLimit,
     endpointLimit: config.get('connection_cache_endpoint_limit'),
+    listener: listIn(openSessionRegistry({ config, queue }), config.get('scheduler_shards'), name),
   });
   const agentFor = makeAgents(config, telemetry, sessions);
   try {
-    await queue.work({ sessions: sessionLimit, signal, name }, (claimed) => {
+    const ownBatches = config.get('connection_cache_share');
+    await queue.work({ sessions: sessionLimit, signal, name, ownBatches }, (claimed) => {
       const { transport, protocol } = claimed.batch;
       return deliverClaimed(claimed, { queue, agent: agentFor(transport, protocol), telemetry });
     });

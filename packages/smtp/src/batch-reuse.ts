@@ -21,12 +21,14 @@ export interface BatchReuseOptions {
 export class BatchReuse {
   readonly #rules: ReuseRules;
   readonly #pool: SessionPool;
+  readonly #batch: Batch;
   readonly #destination: string;
   #policy: ReusePolicy;
 
   private constructor(options: BatchReuseOptions, policy: ReusePolicy) {
     this.#rules = options.rules;
     this.#pool = options.pool;
+    this.#batch = options.batch;
     this.#destination = destinationKey(options.rules, options.batch.nexthop);
     this.#policy = policy;
   }
@@ -73,10 +75,15 @@ export class BatchReuse {
 
   /** Call only for a session that may be parked. @param bound finds it by destination too */
   park(session: Session, bound: Binding | undefined): void {
+    const { transport, nexthop } = this.#batch;
     this.#pool.park(session, {
       endpoint: session.endpointKey ?? '',
       idleLimitMs: this.#rules.idleLimitMs,
-      ...(bound === undefined ? {} : { bind: { destination: this.#destination, binding: bound } }),
+      ...(bound === undefined
+        ? {}
+        : {
+            bind: { destination: this.#destination, transport, nexthop, binding: bound },
+          }),
     });
   }
 

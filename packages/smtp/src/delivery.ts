@@ -85,6 +85,10 @@ export interface Batch {
   readonly requests: readonly DeliveryRequest[];
   /** qmgr's hint for on-demand connection caching: look for parked sessions, or also park new ones; absent: neither. */
   readonly caching?: 'load' | 'load-store';
+  /** The worker that has a session for it; absent: any worker takes it. */
+  readonly worker?: string;
+  /** Times that it was handed out before it was taken back from its worker; absent: never. */
+  readonly handedOutBefore?: number;
   /** Trace context of the batch's own trace; its messages' spans are linked to it. */
   readonly traceparent?: string;
 }

@@ -14,8 +14,31 @@ export interface SessionPoolOptions {
   readonly sessionLimit: number;
   /** Parked sessions of one endpoint; 0 is no limit. */
   readonly endpointLimit: number;
+  /** Is told of sessions that can be found by destination. */
+  readonly listener?: PoolListener;
   /** Milliseconds of a clock that never jumps. */
   readonly steadyNow?: () => number;
+}
+
+/** A session that waits for a batch to a destination. */
+export interface WaitingSession {
+  /** Unique in this pool, for this wait. */
+  readonly id: number;
+  readonly transport: string;
+  readonly nexthop: string;
+  /** `host[address]:port` */
+  readonly relay: string;
+  readonly tls: string | undefined;
+  /** When the connection was opened. */
+  readonly sinceMs: number;
+  /** Transactions so far. */
+  readonly uses: number;
+}
+
+export interface PoolListener {
+  parked(session: WaitingSession, idleLimitMs: number): void;
+  /** It is in use or over. */
+  gone(session: WaitingSession): void;
 }
 
 /** Which host served a destination, and for which of its nexthops or fallback relays that host was found. */
@@ -28,7 +51,17 @@ export interface Parking {
   readonly endpoint: string;
   readonly idleLimitMs: number;
   /** Where the mail wanted to go, when it is to be found by that too. */
-  readonly bind?: { readonly destination: string; readonly binding: Binding };
+  readonly bind?: {
+    readonly destination: string;
+    readonly transport: string;
+    readonly nexthop: string;
+    readonly binding: Binding;
+  };
+}
+
+interface Place {
+  readonly endpoint: string;
+  readonly waiting: WaitingSession | undefined;
 }
 
 /** Sessions past their time may stay this much longer, so that one look closes many. */
@@ -40,7 +73,8 @@ export class SessionPool {
   readonly #options: SessionPoolOptions;
   readonly #steadyNow: () => number;
   readonly #table = new SessionTable<Session, Binding>();
-  readonly #endpointOf = new Map<Session, string>();
+  readonly #places = new Map<Session, Place>();
+  #waits = 0;
   readonly #goodbyes = new Set<Promise<void>>();
   #busy = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -87,7 +121,18 @@ export class SessionPool {
       this.#table.bind(bind.destination, name, bind.binding, expiresMs);
     }
     this.#table.park(endpoint, session, expiresMs);
-    this.#endpointOf.set(session, endpoint);
+    const waiting = bind && {
+      id: ++this.#waits,
+      transport: bind.transport,
+      nexthop: bind.nexthop,
+      relay: session.relay,
+      tls: session.tls,
+      sinceMs: session.startedMs,
+      uses: session.uses,
+    };
+    const place: Place = { endpoint, waiting };
+    this.#places.set(session, place);
+    if (waiting !== undefined) this.#options.listener?.parked(waiting, idleLimitMs);
     const { sessionLimit, endpointLimit } = this.#options;
     if (endpointLimit > 0 && this.#table.sessionsOf(endpoint) > endpointLimit)
       this.#giveUp(this.#table.oldest(endpoint));
@@ -95,7 +140,7 @@ export class SessionPool {
     this.#giveUpBeyond(sessionLimit - this.#busy + 1);
     this.#setTimer(expiresMs);
     void session.connection.stirred().then(() => {
-      if (this.#endpointOf.get(session) !== endpoint || session.connection.calm) return;
+      if (this.#places.get(session) !== place || session.connection.calm) return;
       this.#remove(session);
       session.connection.destroy();
     });
@@ -108,7 +153,7 @@ export class SessionPool {
       this.#steadyNow(),
       (each) => each.connection.calm && each.reusable && suits(each),
     );
-    if (session !== undefined) this.#endpointOf.delete(session);
+    if (session !== undefined) this.#leave(session);
     return session;
   }
 
@@ -136,9 +181,16 @@ export class SessionPool {
   }
 
   #remove(session: Session): void {
-    const endpoint = this.#endpointOf.get(session);
-    this.#endpointOf.delete(session);
+    const endpoint = this.#leave(session);
     if (endpoint !== undefined) this.#table.drop(endpoint, session);
+  }
+
+  /** It waits no more. @returns the endpoint that it waited under */
+  #leave(session: Session): string | undefined {
+    const place = this.#places.get(session);
+    this.#places.delete(session);
+    if (place?.waiting !== undefined) this.#options.listener?.gone(place.waiting);
+    return place?.endpoint;
   }
 
   #sayGoodbye(session: Session): void {
@@ -160,7 +212,7 @@ export class SessionPool {
   readonly #onTimer = (): void => {
     this.#timer = undefined;
     for (const session of this.#table.expire(this.#steadyNow())) {
-      this.#endpointOf.delete(session);
+      this.#leave(session);
       this.#sayGoodbye(session);
     }
     const next = this.#table.nextExpiryMs();

@@ -26,6 +26,13 @@ export const scache = {
     since: '<=2.0',
     doc: 'Upper bound the cache service puts on requested storage times.',
   },
+  connection_cache_share: {
+    type: 'boolean',
+    default: 'yes',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'Workers list their parked sessions in Redis, and the scheduler sends a batch to a worker that has one for its destination. Otherwise each worker uses its own as batches happen to come.',
+  },
   connection_cache_endpoint_limit: {
     type: 'integer',
     default: '$default_destination_concurrency_limit',

@@ -1,10 +1,11 @@
 /**
  * Batches as BullMQ jobs: queue `delivery` of each shard, the job id is the batch id, so adding a batch twice adds it once. A job is
- * finished when its batch ended; one whose worker died comes back within batch_lease_time, as often as needed.
+ * finished when its batch ended; one whose worker died comes back within batch_lease_time, as often as needed. A batch that names its worker
+ * is in that worker's own queue; own-batches.ts looks after the queues of the dead.
  */
 import type { Batch } from '@mailfleet/smtp';
 import { type Job, Queue, Worker } from 'bullmq';
-import { DELIVERY_QUEUE, type ShardKeys } from '../keys.ts';
+import { deliveryQueueOf, type ShardKeys } from '../keys.ts';
 import { LeaseLostError } from '../ports.ts';
 import type { Connection } from '../redis/connection.ts';
 import {
@@ -39,33 +40,50 @@ interface Watch {
 }
 
 export interface Batches {
-  queue(shard: number): BatchQueue;
+  /** The queue of all workers, or of one. */
+  queue(shard: number, worker?: string): BatchQueue;
   add(batches: readonly Batch[]): Promise<void>;
-  outstanding(shard: number): Promise<readonly Batch[]>;
+  /** Those that wait or run in the queue of all workers, or of one. */
+  outstanding(shard: number, worker?: string): Promise<readonly Batch[]>;
+  /** Of these ids, those that wait or run in no queue of all workers. */
   vanished(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
-  /** Hands batches to `handle` until `signal` aborts and all handlers ended. `handle` must not throw. */
+  /** Ends the connection to a worker's queue and removes what BullMQ keeps for it. */
+  forget(shard: number, worker: string): Promise<void>;
+  /**
+   * Hands batches to `handle` until `signal` aborts and all handlers ended. `handle` must not throw.
+   * @param options.ownBatches takes those that name this worker, too; they come on top of `sessions`, since each has a session waiting
+   */
   work(
-    options: { readonly sessions: number; readonly name: string; readonly signal: AbortSignal },
+    options: {
+      readonly sessions: number;
+      readonly name: string;
+      readonly signal: AbortSignal;
+      readonly ownBatches: boolean;
+    },
     handle: (held: HeldBatch) => Promise<void>,
   ): Promise<void>;
   close(): Promise<void>;
 }
 
 export function makeBatches(context: BullContext, shards: readonly ShardKeys[], leaseMs: number): Batches {
-  const queues = new Map<number, BatchQueue>();
-  const addingQueues = new Map<number, BatchQueue>();
+  const queues = new Map<string, BatchQueue>();
+  const addingQueues = new Map<string, BatchQueue>();
 
-  const queue = (shard: number): BatchQueue => openedIn(queues, shard, () => context.connection);
-  const addingQueue = (shard: number): BatchQueue => openedIn(addingQueues, shard, context.adding);
+  const queue = (shard: number, worker?: string): BatchQueue =>
+    openedIn(queues, shard, worker, () => context.connection);
+  const addingQueue = (shard: number, worker: string | undefined): BatchQueue =>
+    openedIn(addingQueues, shard, worker, context.adding);
 
   function openedIn(
-    opened: Map<number, BatchQueue>,
+    opened: Map<string, BatchQueue>,
     shard: number,
+    worker: string | undefined,
     connection: () => Connection,
   ): BatchQueue {
-    let found = opened.get(shard);
+    const name = deliveryQueueOf(worker);
+    let found = opened.get(`${shard} ${name}`);
     if (found === undefined) {
-      found = new Queue(DELIVERY_QUEUE, {
+      found = new Queue(name, {
         connection: connection(),
         prefix: shards[shard]?.bull ?? '',
         defaultJobOptions: { attempts: 1, removeOnComplete: KEPT_BATCHES, removeOnFail: KEPT_FAILURES },
@@ -73,13 +91,13 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
         ...context.telemetry,
       });
       found.on('error', reportError(context.log, 'batch queue'));
-      opened.set(shard, found);
+      opened.set(`${shard} ${name}`, found);
     }
     return found;
   }
 
-  async function addOf(shard: number, batches: readonly Batch[]): Promise<void> {
-    const target = addingQueue(shard);
+  async function addOf(shard: number, worker: string | undefined, batches: readonly Batch[]): Promise<void> {
+    const target = addingQueue(shard, worker);
     await target.waitUntilReady();
     // A leader that stood still past its lease would add what the next one batches anew. What is left of that window is the time
     // between two commands.
@@ -93,15 +111,31 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
   return {
     queue,
     async add(batches) {
-      const byShard = Map.groupBy(batches, ({ shard }) => shard);
-      await Promise.all([...byShard].map(([shard, own]) => addOf(shard, own)));
+      const places = Map.groupBy(batches, ({ shard, worker }) => `${shard} ${worker ?? ''}`);
+      await Promise.all(
+        [...places.values()].map(async (own) => {
+          const [first] = own;
+          if (first !== undefined) await addOf(first.shard, first.worker, own);
+        }),
+      );
     },
-    async outstanding(shard) {
+    async forget(shard, worker) {
+      const key = `${shard} ${deliveryQueueOf(worker)}`;
+      const reading = queue(shard, worker);
+      const adding = addingQueues.get(key);
+      queues.delete(key);
+      addingQueues.delete(key);
+      await reading.obliterate();
+      await Promise.all([reading.close(), adding?.close()]);
+    },
+    async outstanding(shard, worker) {
       // The ids of all states in one script: a job that moves between pages would be missed.
-      const ids = await queue(shard).getRanges(['wait', 'prioritized', 'delayed', 'active'], 0, -1);
+      const ids = await queue(shard, worker).getRanges(['wait', 'prioritized', 'delayed', 'active'], 0, -1);
       const batches: Batch[] = [];
       for (let from = 0; from < ids.length; from += PAGE) {
-        const jobs = await Promise.all(ids.slice(from, from + PAGE).map((id) => queue(shard).getJob(id)));
+        const jobs = await Promise.all(
+          ids.slice(from, from + PAGE).map((id) => queue(shard, worker).getJob(id)),
+        );
         for (const job of jobs) if (job !== undefined) batches.push(job.data);
       }
       return batches;
@@ -117,13 +151,13 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
       }
       return gone;
     },
-    async work({ sessions, name, signal }, handle) {
+    async work({ sessions, name, signal, ownBatches }, handle) {
       if (signal.aborted) return;
       const lost = new Map<string, Watch>();
       const { lockDuration } = lockTimes(leaseMs);
-      const workers = shards.map((keys, shard) => {
+      const open = (queueName: string, keys: ShardKeys, concurrency: number): Worker<Batch> => {
         const worker = new Worker<Batch>(
-          DELIVERY_QUEUE,
+          queueName,
           async (job: Job<Batch>, token = '') => {
             const controller = new AbortController();
             const timer = setTimeout(() => controller.abort(), lockDuration);
@@ -132,7 +166,7 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
               await handle({
                 batch: job.data,
                 token,
-                handedOutBefore: Math.max(0, job.attemptsStarted - 1),
+                handedOutBefore: Math.max(0, job.attemptsStarted - 1) + (job.data.handedOutBefore ?? 0),
                 lost: controller.signal,
               });
             } finally {
@@ -144,7 +178,7 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
             connection: context.connection,
             prefix: keys.bull,
             name,
-            concurrency: fairShare(sessions, shards.length, shard),
+            concurrency,
             maxStalledCount: STALLED_WITHOUT_LIMIT,
             ...lockTimes(leaseMs),
             ...context.telemetry,
@@ -158,6 +192,11 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
           for (const id of jobIds) lost.get(id)?.timer.refresh();
         });
         return worker;
+      };
+      const workers = shards.flatMap((keys, shard) => {
+        const share = fairShare(sessions, shards.length, shard);
+        const shared = open(deliveryQueueOf(undefined), keys, share);
+        return ownBatches ? [shared, open(deliveryQueueOf(name), keys, share)] : [shared];
       });
       await aborted(signal);
       await Promise.all(workers.map((worker) => worker.close()));

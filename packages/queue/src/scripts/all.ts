@@ -4,6 +4,7 @@ import { accept, claimKey, copyPart, partRetired, partsCopied } from './intake.t
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './leader.ts';
 import { flushOne, flushPage, hold, listPage, release, remove } from './operator.ts';
 import type { Script } from './script.ts';
+import { deadWorkers, expectWorker, forgetWorker, takeBack, workerLives } from './workers.ts';
 
 export const allScripts: readonly Script[] = [
   accept,
@@ -13,9 +14,12 @@ export const allScripts: readonly Script[] = [
   claimKey,
   conclude,
   copyPart,
+  deadWorkers,
   endBatch,
+  expectWorker,
   flushOne,
   flushPage,
+  forgetWorker,
   hold,
   listPage,
   markInDoubt,
@@ -27,4 +31,6 @@ export const allScripts: readonly Script[] = [
   releaseLease,
   remove,
   renewLease,
+  takeBack,
+  workerLives,
 ];
