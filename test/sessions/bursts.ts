@@ -23,7 +23,7 @@ export interface Bursts {
   readonly tls: boolean;
   readonly parameters: Readonly<Record<string, string>>;
   /** Called after each burst but the last. */
-  readonly between?: (fleet: Fleet, burst: number) => void;
+  readonly between?: (fleet: Fleet, burst: number) => Promise<void>;
 }
 
 export interface BurstResult {
@@ -78,7 +78,7 @@ export async function runBursts(options: Bursts): Promise<BurstResult> {
       sent += count;
       await waitFor(() => received.size === sent, TIMEOUT_MS, `message ${sent}`);
       if (sent === options.messages) break;
-      options.between?.(fleet, sent / options.burst);
+      await options.between?.(fleet, sent / options.burst);
       await sleep(options.pauseMs);
     }
     const seconds = (performance.now() - startMs) / 1000;

@@ -30,6 +30,7 @@ const commands: Readonly<Record<string, Load>> = {
   config: async () => (await import('./config.ts')).configCommand(),
   sendmail: async () => (await import('./sendmail.ts')).sendmailCommand(),
   queue: async () => (await import('./queue.ts')).queueCommand(),
+  sessions: async () => (await import('./sessions.ts')).sessionsCommand(),
   log: async () => (await import('./log.ts')).logCommand(),
 };
 

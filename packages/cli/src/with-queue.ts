@@ -1,9 +1,13 @@
 /** Opens the queue for a command that is no daemon, and closes it afterwards. */
+import type { Config } from '@mailfleet/config';
 import { openQueue, type Queue } from '@mailfleet/queue';
 import { redisUrlOf } from './fleet-redis.ts';
 import { type CommonOptions, configOrExit, EX_CONFIG, EX_UNAVAILABLE, fail, sentenceOf } from './options.ts';
 
-export async function withQueue(options: CommonOptions, use: (queue: Queue) => Promise<void>): Promise<void> {
+export async function withQueue(
+  options: CommonOptions,
+  use: (queue: Queue, config: Config) => Promise<void>,
+): Promise<void> {
   const config = configOrExit(options);
   const redisUrl = redisUrlOf(config);
   if (redisUrl === undefined) {
@@ -19,7 +23,7 @@ export async function withQueue(options: CommonOptions, use: (queue: Queue) => P
     fail(EX_UNAVAILABLE, sentenceOf(error));
   }
   try {
-    await use(queue);
+    await use(queue, config);
   } finally {
     await queue.close();
   }

@@ -218,4 +218,9 @@ test('a session waits for the next batch to its destination, and ends with QUIT 
   await worker;
   await waitFor(() => server.connections.open === 0);
   expect(server.sessions[0]?.commands.at(-1)).toBe('QUIT');
+  await waitFor(() =>
+    readFileSync(join(folder, 'maillog'), 'utf8').includes(
+      'statistics: domain lookup hits=1 miss=1 success=50%',
+    ),
+  );
 });

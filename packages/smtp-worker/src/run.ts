@@ -11,6 +11,7 @@ import { createDeliveryAgent, type DeliveryAgent, type Protocol, SessionPool } f
 import type { Telemetry } from '@mailfleet/telemetry';
 import { deliverClaimed } from './deliver-batch.ts';
 import { listIn } from './list-sessions.ts';
+import { reportCache } from './report-cache.ts';
 
 export interface SmtpWorkerOptions {
   readonly config: Config;
@@ -31,6 +32,7 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     listener: listIn(openSessionRegistry({ config, queue }), config.get('scheduler_shards'), name),
   });
   const agentFor = makeAgents(config, telemetry, sessions);
+  const stopReports = reportCache(sessions, config.get('connection_cache_status_update_time'), telemetry);
   try {
     const ownBatches = config.get('connection_cache_share');
     await queue.work({ sessions: sessionLimit, signal, name, ownBatches }, (claimed) => {
@@ -39,6 +41,7 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     });
   } finally {
     await sessions.close();
+    stopReports();
   }
 }
 

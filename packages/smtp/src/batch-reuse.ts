@@ -92,21 +92,30 @@ export class BatchReuse {
     return this.#policy.load ? this.#pool.bindings(this.#destination) : [];
   }
 
-  /** A parked session to a host, alive a moment ago. */
+  /** Whether asking by destination led to a session, for the statistics. */
+  foundByDomain(hit: boolean): void {
+    this.#pool.statistics.lookedUp('domain', hit);
+  }
+
+  /** A parked session to a host, alive a moment ago, if this batch may look for one. @param by what it is looked for by, for the statistics */
   async take(
     attempt: Attempt,
     policy: TlsPolicy,
     host: Host,
     destination: string,
+    by: 'domain' | 'address',
   ): Promise<Session | undefined> {
+    if (!this.#policy.load) return undefined;
     const key = endpointKey(this.#rules, host, policy, destination);
     const session = this.#pool.take(
       key,
       (each) => each.mayServeAnother() && missingSmtputf8(each, attempt) === undefined,
     );
+    if (by === 'address') this.#pool.statistics.lookedUp('address', session !== undefined);
     if (session === undefined) return undefined;
     // What the handshake allowed for its own message says nothing about this one.
     session.plaintextRetry = false;
+    session.nameAs(host);
     if (await session.isAlive()) return session;
     session.connection.destroy();
     return undefined;

@@ -221,18 +221,12 @@ export class HostLoop {
     if (kept !== undefined && kept.element === position && kept.session.mayServeAnother()) yield kept;
     else if (kept !== undefined) await this.#letGo(kept);
 
-    const { reuse, elements } = this.#options;
+    const { reuse } = this.#options;
     if (reuse === undefined || !reuse.mayLoad) return;
     if (position === 0) {
-      for (const { destination, host } of reuse.bindings()) {
-        const found = elements.findIndex((each) => nameOf(each) === destination);
-        const where = elements[found];
-        const policy = where && (await this.#policyFor(attempt, where, host));
-        const parked = policy && (await this.#takeParked(attempt, found, where, host, policy));
-        if (parked === undefined) continue;
-        yield parked;
-        break;
-      }
+      const found = await this.#findByDestination(attempt, reuse);
+      reuse.foundByDomain(found !== undefined);
+      if (found !== undefined) yield found;
     }
     for (const host of hosts()) {
       if (host.preference !== best || !hosts().includes(host)) continue;
@@ -242,14 +236,27 @@ export class HostLoop {
     }
   }
 
+  async #findByDestination(attempt: Attempt, reuse: BatchReuse): Promise<KeptSession | undefined> {
+    const { elements } = this.#options;
+    for (const { destination, host } of reuse.bindings()) {
+      const position = elements.findIndex((each) => nameOf(each) === destination);
+      const element = elements[position];
+      const policy = element && (await this.#policyFor(attempt, element, host));
+      const parked = policy && (await this.#takeParked(attempt, position, element, host, policy, 'domain'));
+      if (parked !== undefined) return parked;
+    }
+    return undefined;
+  }
+
   async #takeParked(
     attempt: Attempt,
     position: number,
     element: Element,
     host: Host,
     policy: TlsPolicy,
+    by: 'domain' | 'address' = 'address',
   ): Promise<KeptSession | undefined> {
-    const session = await this.#options.reuse?.take(attempt, policy, host, nameOf(element));
+    const session = await this.#options.reuse?.take(attempt, policy, host, nameOf(element), by);
     if (session === undefined) return undefined;
     if (session.tlsSummary !== undefined && this.#options.around.settings.tlsLogLevel >= 1) {
       this.#remark(session.tlsSummary.replace(' established to ', ' reused to '), false);

@@ -57,6 +57,11 @@ describe('a second batch', () => {
     const first = await send({ servers: [server], requests: [['a@example.com'], ['b@example.com']] });
     expect(pool.parked).toBe(1);
     const second = await send({ servers: [server], requests: [['c@example.com'], ['d@example.com']] });
+    expect(pool.statistics.report(0).slice(1)).toEqual([
+      'statistics: domain lookup hits=1 miss=1 success=50%',
+      'statistics: address lookup hits=0 miss=1 success=0%',
+      'statistics: max simultaneous domains=1 addresses=1 connection=1',
+    ]);
     expect(connections()).toEqual([1]);
     expect([...uses(first), ...uses(second)]).toEqual([undefined, 2, 3, 4]);
     expect(server.messageCount).toBe(4);
@@ -96,6 +101,17 @@ describe('a second batch', () => {
     await send({ servers: [server], nexthop: 'one.example' });
     const second = await send({ servers: [server], nexthop: 'two.example' });
     expect([connections(), uses(second)]).toEqual([[1], [2]]);
+    const third = await send({
+      nexthop: 'three.example',
+      findHosts: async () => ({
+        kind: 'found',
+        hosts: [{ host: 'mail.three.example', address: '127.0.0.1', port: server.port, preference: 5 }],
+        finalNexthop: false,
+      }),
+    });
+    expect(third.outcomes).toMatchObject([
+      { connectionUse: 3, relay: `mail.three.example[127.0.0.1]:${server.port}` },
+    ]);
   });
 
   it('for the same destination finds the host that served it, past a dead one', async () => {
@@ -107,6 +123,22 @@ describe('a second batch', () => {
     expect(first.remarks).toEqual([expect.stringContaining('Connection refused')]);
     expect(second.remarks).toEqual([]);
     expect(uses(second)).toEqual([2]);
+  });
+
+  it.each<[TestDelivery['caching'], number | undefined]>([
+    ['load', 2],
+    [undefined, undefined],
+  ])('with the hint %s at a host of less preference: conn_use %s', async (caching, wanted) => {
+    const [first, second] = [await start({ hooks: { mail: '450 4.3.2 later' } }), await start()];
+    await send({ servers: [second], nexthop: 'other.example' });
+    const { outcomes } = await deliver({
+      servers: [first, second],
+      sessions: pool,
+      config: patient,
+      ...(caching === undefined ? {} : { caching }),
+    });
+    expect(outcomes).toMatchObject([{ kind: 'delivered', relay: expect.stringMatching(/^mx2/) }]);
+    expect(outcomes[0]?.connectionUse).toBe(wanted);
   });
 
   it('whose message needs SMTPUTF8 leaves a session without it alone', async () => {

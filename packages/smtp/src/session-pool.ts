@@ -5,6 +5,7 @@
  * Promises: a session has one user at a time; one whose server said or did anything while it was parked is never handed out; open
  * sessions, parked and in use, stay within the limit of the process, parked ones giving way first; `close` says goodbye to all.
  */
+import { CacheStatistics } from './cache-statistics.ts';
 import type { Host } from './hosts.ts';
 import type { Session } from './session.ts';
 import { SessionTable } from './session-table.ts';
@@ -70,6 +71,7 @@ const SWEEP_MS = 100;
 const GOODBYE_MS = 2_000;
 
 export class SessionPool {
+  readonly statistics = new CacheStatistics(Date.now());
   readonly #options: SessionPoolOptions;
   readonly #steadyNow: () => number;
   readonly #table = new SessionTable<Session, Binding>();
@@ -130,6 +132,8 @@ export class SessionPool {
       sinceMs: session.startedMs,
       uses: session.uses,
     };
+    const { destinations, endpoints, sessions } = this.#table;
+    this.statistics.parked(destinations, endpoints, sessions);
     const place: Place = { endpoint, waiting };
     this.#places.set(session, place);
     if (waiting !== undefined) this.#options.listener?.parked(waiting, idleLimitMs);

@@ -14,11 +14,11 @@ import type { ReplyFilter } from './reply.ts';
 
 export class Session {
   readonly connection: Connection;
-  readonly endpoint: Endpoint;
+  endpoint: Endpoint;
   /** `H[A]` */
-  readonly name: string;
+  name: string;
   /** `H[A]:P` */
-  readonly relay: string;
+  relay: string;
   readonly #around: Surroundings;
   readonly startedMs: number;
   features: Features = noFeatures;
@@ -60,6 +60,13 @@ export class Session {
         onDataError: (why) => this.#remark(`${settings.protocol}_reply_filter lookup error: ${why}`, true),
       },
     );
+  }
+
+  /** The same server under the name by which another destination knows it. */
+  nameAs(endpoint: Endpoint): void {
+    this.endpoint = endpoint;
+    this.name = nameAddress(endpoint);
+    this.relay = nameAddressPort(endpoint);
   }
 
   /** What outcomes of a transaction on this session say about it. */

@@ -9,7 +9,6 @@ export const unread: readonly string[] = [
   'body_checks_size_limit',
   'confirm_delay_cleared',
   'connection_cache_protocol_timeout',
-  'connection_cache_status_update_time',
   'cyrus_sasl_config_path',
   'daemon_table_open_error_is_fatal',
   'daemon_timeout',
