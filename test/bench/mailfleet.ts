@@ -17,6 +17,7 @@ export function startCandidate(relayPort: number): Promise<Fleet> {
 }
 
 export interface Loaded extends AsyncDisposable {
+  readonly redisPid: number;
   /** Starts the daemons on the queue that waits. */
   start(): Promise<Fleet>;
 }
@@ -54,6 +55,7 @@ export async function preload(relayPort: number, load: Load): Promise<Loaded> {
   );
   await queue.close();
   return {
+    redisPid: redis.pid,
     start: () => startFleet({ parameters }),
     [Symbol.asyncDispose]: async () => {
       await redis.stop();

@@ -4,13 +4,15 @@
  * the ratio; machines differ and are noisy. `--messages N` and `--rounds N` make it longer, `--json` prints for programs.
  *
  *   end to end   from the first byte of smtp-source to the last message at the sink
- *   delivery     from the first to the last message at the sink, of a queue that was filled before
+ *   delivery     from the first to the last message at the sink, of a queue that was filled before; for Mailfleet also
+ *                the CPU time per message of each process, start-up left out (the budgets of docs/benchmarks.md)
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { startPostfix } from '../peers/postfix.ts';
 import { startSink } from '../peers/sink.ts';
 import { type Load, runSource } from '../peers/source.ts';
+import { costPerMessage, cpuTimes } from './cpu.ts';
 import { preload, startCandidate } from './mailfleet.ts';
 
 const TIMEOUT_MS = 300_000;
@@ -29,6 +31,8 @@ interface Figure {
   readonly system: 'Mailfleet' | 'Postfix';
   readonly scenario: Scenario;
   readonly messagesPerSecond: number;
+  /** Microseconds of CPU per message, by process. */
+  readonly cpuMicros?: Readonly<Record<string, number>>;
 }
 
 async function endToEnd(system: Figure['system']): Promise<Figure> {
@@ -55,15 +59,29 @@ async function deliveryOfPostfix(): Promise<Figure> {
 async function deliveryOfMailfleet(): Promise<Figure> {
   await using sink = await startSink();
   await using loaded = await preload(sink.port, load);
-  const fleet = loaded.start();
+  const starting = loaded.start();
   const startMs = await sink.reached(1, TIMEOUT_MS);
+  const fleet = await starting;
+  const pids = {
+    'smtp-worker': fleet.pidOf('smtp-worker-1'),
+    scheduler: fleet.pidOf('scheduler'),
+    Redis: loaded.redisPid,
+  };
+  const already = sink.messages;
+  const before = await cpuTimes(pids);
   const endMs = await sink.reached(load.messages, TIMEOUT_MS);
-  await (await fleet)[Symbol.asyncDispose]();
-  return figure('Mailfleet', 'delivery', endMs - startMs);
+  const cpuMicros = costPerMessage(before, await cpuTimes(pids), load.messages - already);
+  await fleet[Symbol.asyncDispose]();
+  return { ...figure('Mailfleet', 'delivery', endMs - startMs), cpuMicros };
 }
 
 function figure(system: Figure['system'], scenario: Scenario, elapsedMs: number): Figure {
   return { system, scenario, messagesPerSecond: load.messages / (elapsedMs / 1000) };
+}
+
+function costText({ cpuMicros = {} }: Figure): string {
+  const costs = Object.entries(cpuMicros).map(([name, micros]) => `${name} ${micros}`);
+  return costs.length === 0 ? '' : `; µs of CPU per message: ${costs.join(', ')}`;
 }
 
 const median = (values: readonly number[]): number => {
@@ -83,7 +101,7 @@ for (let round = 1; round <= Number(flags.rounds); round += 1) {
     figures.push(one);
     if (!flags.json) {
       process.stdout.write(
-        `${one.scenario.padEnd(10)} ${one.system.padEnd(9)} ${one.messagesPerSecond.toFixed(0)} messages/s\n`,
+        `${one.scenario.padEnd(10)} ${one.system.padEnd(9)} ${one.messagesPerSecond.toFixed(0)} messages/s${costText(one)}\n`,
       );
     }
   }

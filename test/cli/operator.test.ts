@@ -97,15 +97,19 @@ function comparable(listing: string): string[] {
   const [header = '', ...rest] = listing.split('\n');
   const text = rest
     .join('\n')
-    .replace(/^(\w+)([ *!]) *\d+ \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d /gm, 'ID$2 SIZE DATE ')
+    .replace(/^(\w+)([*!#]+| ) *\d+ \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d /gm, 'ID$2 SIZE DATE ')
     .replace(/^-- \d+ Kbytes/m, '-- SIZE Kbytes');
   return [header, ...text.split('\n\n').toSorted()];
 }
 
-/** The columns that `comparable` takes out: where size ends and sender begins, beyond the width of the id. */
+/** The columns that `comparable` takes out: how far from id and marks the size ends, and the width of the date. */
 function columns(listing: string): string[] {
-  return [...listing.matchAll(/^(\w+)([ *!])( *\d+) (\w{3} \w{3} [ \d]\d [\d:]{8}) /gm)].map(
-    ([, id = '', , size = '', date = '']) => `${Math.max(id.length + 1, 17) + size.length} ${date.length}`,
+  return [...listing.matchAll(/^(\w+[*!#]*)( *\d+) (\w{3} \w{3} [ \d]\d [\d:]{8}) /gm)].map(
+    ([, id = '', size = '', date = '']) => {
+      // The id of a message without marks has a blank.
+      const width = Math.max(/\w$/.test(id) ? id.length + 1 : id.length, 17);
+      return `${id.length + size.length - width} ${date.length}`;
+    },
   );
 }
 
@@ -133,6 +137,8 @@ describe.skipIf(!installed(['postfix', 'postqueue', 'postsuper']))('beside postq
     for (const queueId of ours) await waitForQueue(queueId, 'deferred');
     await postfix.hold(theirs[HELD] ?? '');
     await ask('queue', '--hold', ours[HELD] ?? '');
+    await postfix.expire(theirs[HELD] ?? '');
+    await ask('queue', '--expire', ours[HELD] ?? '');
 
     const [theirList, ourList] = [await postfix.postqueue('-p'), await ask('queue', '-p')];
     expect(comparable(ourList)).toEqual(comparable(theirList));
@@ -163,12 +169,21 @@ test('hold, release and delete; a message that is not there draws a sentence', a
   await waitForQueue(queueId, 'deferred');
   await ask('queue', '--hold', queueId);
   expect(parse(await ask('queue', '-j')).find((one) => one.queue_id === queueId)?.queue_name).toBe('hold');
-  await ask('queue', '--release', queueId);
-  // By way of another attempt.
+  expect(await ask('queue', '--release', queueId)).toBe(`${queueId} hold\n-- Released 1 message.\n`);
   await waitForQueue(queueId, 'deferred');
+  expect(await ask('queue', '--delete', queueId, '--dry-run')).toBe(
+    `${queueId} deferred\n-- Would delete 1 message.\n`,
+  );
+  expect(await ask('queue', '-j')).toContain(queueId);
   await ask('queue', '--delete', queueId);
   expect(await ask('queue', '-j')).not.toContain(queueId);
   expect(await ask('log', queueId)).toMatch(/ held\n.* released\n.* removed\n$/s);
+  const logged = (await fleet.maillog()).match(new RegExp(`postfix/postsuper.*: ${queueId}: .*`, 'g')) ?? [];
+  expect(logged.map((line) => line.replace(/^.*\w: /, ''))).toEqual([
+    'placed on hold',
+    'released from hold',
+    'removed',
+  ]);
 
   for (const option of ['-i', '--hold', '--release', '--delete']) {
     expect(await fleet.command(['queue', option, queueId])).toEqual({
@@ -180,7 +195,8 @@ test('hold, release and delete; a message that is not there draws a sentence', a
   expect(await fleet.command(['queue', '-f', '--delete', queueId])).toEqual({
     code: EX_USAGE,
     stdout: '',
-    stderr: 'mailfleet: queue takes one of -p, -j, -f, -i, --hold, --release and --delete\n',
+    stderr:
+      'mailfleet: queue takes one of -p, -j, -f, -i, -s, --hold, --release, --requeue, --delete, --expire, --expire-release\n',
   });
 });
 
@@ -200,6 +216,79 @@ test('-i tries one deferred message at once, -f all; a held one stays', async ()
   await waitForQueue(second, undefined);
   await waitForQueue(third, 'hold');
   expect(peer.messages.slice(count)[0]?.recipients).toEqual(['busy1@example.org']);
+});
+
+test('selectors: listings and commands for the messages that they name; ids on standard input', async () => {
+  peer.hooks = refusing;
+  const mine = await send(fleet.smtpPort, ['select@example.com', ['busy@select.example'], 100]);
+  const notice = await send(fleet.smtpPort, ['', ['busy@select.example', 'busy@other.example'], 100]);
+  for (const queueId of [mine, notice]) await waitForQueue(queueId, 'deferred');
+  const listed = async (...options: string[]): Promise<string[]> =>
+    parse(await ask('queue', '-j', ...options)).map((one) => one.queue_id);
+  expect((await listed('--domain', 'Select.example')).sort()).toEqual([mine, notice].sort());
+  expect(await listed('--sender', '@example.com', '--recipient', '@select.example')).toEqual([mine]);
+  expect(await listed('--sender', '<>', '--recipient', 'busy@other.example')).toEqual([notice]);
+  expect(await listed('--domain', 'select.example', '--older-than', '1h')).toEqual([]);
+  expect(await listed('--domain', 'select.example', '--queue', 'hold', 'incoming')).toEqual([]);
+
+  const selector = ['--sender', 'select@example.com'];
+  expect(await ask('queue', '--hold', ...selector, '--dry-run')).toBe(
+    `${mine} deferred\n-- Would hold 1 message.\n`,
+  );
+  await waitForQueue(mine, 'deferred');
+  expect(await ask('queue', '--hold', ...selector)).toBe(`${mine} deferred\n-- Held 1 message.\n`);
+  await waitForQueue(mine, 'hold');
+  const { stdout } = await fleet.command(['queue', '--release', '-'], `${mine}\n\n${mine}\n`);
+  expect(stdout).toBe(`${mine} hold\n-- Released 1 message.\n`);
+  expect(await ask('queue', '--delete', '--domain', 'select.example')).toMatch(
+    /\n-- Deleted 2 messages\.\n$/,
+  );
+
+  for (const [args, sentence] of [
+    [['--delete'], 'say which messages: queue ids, ALL, - or a selector such as --sender'],
+    [['--delete', mine, ...selector], 'name messages by queue id or by selector, not by both'],
+    [['--dry-run'], '--dry-run goes with a command, such as --delete'],
+  ] as const) {
+    const { code, stderr } = await fleet.command(['queue', ...args]);
+    expect(stderr).toContain(`mailfleet: ${sentence}`);
+    expect(code).toBe(EX_USAGE);
+  }
+  const { code, stderr } = await fleet.command(['queue', '--hold', '--older-than', 'long']);
+  expect(stderr).toContain(`'--older-than <time>' argument 'long' is invalid. "long" is not a time`);
+  expect(code).not.toBe(0);
+});
+
+test('-s tries the mail for a site at once; --requeue makes new mail by the tables of today', async () => {
+  peer.hooks = refusing;
+  const site = await send(fleet.smtpPort, ['me@example.com', ['busy@site.example'], 100]);
+  const routed = await send(fleet.smtpPort, ['me@example.com', ['busy@route.example'], 100]);
+  for (const queueId of [site, routed]) await waitForQueue(queueId, 'deferred');
+  peer.hooks = {};
+  expect(await ask('queue', '-s', 'site.example')).toBe(`${site} deferred\n-- Flushed 1 message.\n`);
+  await waitForQueue(site, undefined);
+  await waitForQueue(routed, 'deferred');
+
+  await using other = await startSmtpServer({});
+  await ask('queue', '--requeue', routed, '-o', `relayhost=[127.0.0.1]:${other.port}`);
+  await other.waitForMessages(1, 10_000);
+  expect(other.messages[0]?.recipients).toEqual(['busy@route.example']);
+  expect(await ask('log', routed)).toMatch(/ requeued as \w+\n$/);
+  await waitForQueue(routed, undefined);
+});
+
+test('--expire returns a deferred message at once', async () => {
+  peer.hooks = refusing;
+  const queueId = await send(fleet.smtpPort, ['me@example.com', ['busy@expire.example'], 100]);
+  await waitForQueue(queueId, 'deferred');
+  peer.hooks = {};
+  const count = peer.messageCount;
+  expect(await ask('queue', '--expire', queueId)).toBe(`${queueId} deferred\n-- Expired 1 message.\n`);
+  await waitForQueue(queueId, undefined);
+  await peer.waitForMessages(count + 1, 10_000);
+  expect(peer.messages.at(-1)).toMatchObject({ recipients: ['me@example.com'] });
+  expect(await fleet.maillog()).toContain(
+    `${queueId}: from=<me@example.com>, status=force-expired, returned to sender`,
+  );
 });
 
 test('a listing of several pages has each message once', async () => {

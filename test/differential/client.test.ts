@@ -3,7 +3,8 @@
  * purpose is in differences.ts with its reason, and in docs/differences-from-postfix.md.
  */
 
-import { installed } from '@mailfleet/test-kit';
+import { randomInt } from 'node:crypto';
+import { type DnsServer, installed, startDnsServer } from '@mailfleet/test-kit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { differences } from './differences.ts';
 import { runOurs } from './our-client.ts';
@@ -18,20 +19,28 @@ const WIDTH = 16;
 describe.skipIf(!installed(['postfix']))('the client beside that of Postfix', () => {
   let theirs: readonly Account[] = [];
   const ours: Account[] = [];
+  let dns: DnsServer | undefined;
 
   beforeAll(async () => {
-    const postfix = await runPostfix(scenarios);
+    const zones = Object.assign({}, ...scenarios.map((scenario) => scenario.zones ?? {}));
+    // At port 53, where Postfix asks; on an address that nobody else's name server has.
+    dns = await startDnsServer({ zones, host: `127.53.${randomInt(256)}.${1 + randomInt(254)}`, port: 53 });
+    const { address } = dns;
+    const postfix = await runPostfix(scenarios, dns.host);
     theirs = postfix.accounts;
     const waiting = [...scenarios.entries()];
     const work = async (): Promise<void> => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        ours[next[0]] = withoutAnonymous(await runOurs(next[1], next[0]), postfix.anonymous);
+        ours[next[0]] = withoutAnonymous(await runOurs(next[1], next[0], address), postfix.anonymous);
       }
     };
     await Promise.all(Array.from({ length: WIDTH }, work));
   }, 90_000);
 
-  afterAll(removeCertificates);
+  afterAll(async () => {
+    removeCertificates();
+    await dns?.close();
+  });
 
   test.each(scenarios.map((scenario, index) => [scenario.name, index] as const))('%s', (name, index) => {
     const difference = differences[name];

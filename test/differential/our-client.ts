@@ -5,6 +5,7 @@ import { type Batch, createDeliveryAgent, type Outcome, type Remark } from '@mai
 import {
   type Account,
   contentOf,
+  isAbout,
   mailboxOf,
   recipientsOf,
   type Scenario,
@@ -20,12 +21,13 @@ const QUEUE_ID = '4Zyxwv1Tsr';
 export const COMMON = {
   myhostname: 'client.test',
   inet_protocols: 'ipv4',
+  inet_interfaces: '127.0.0.1',
   disable_dns_lookups: 'yes',
   smtp_tls_security_level: 'none',
   lmtp_tls_security_level: 'none',
 };
 
-export const runOurs = async (scenario: Scenario, index: number): Promise<Account> => {
+export const runOurs = async (scenario: Scenario, index: number, nameServer: string): Promise<Account> => {
   await using servers = await startServers(scenario);
   const protocol = scenario.protocol ?? 'smtp';
   const config = makeConfig({ ...COMMON, ...servers.ports.config(scenario) });
@@ -35,7 +37,13 @@ export const runOurs = async (scenario: Scenario, index: number): Promise<Accoun
     config,
     transport: protocol,
     protocol,
-    findHosts: createHostFinder({ config, protocol, resolver: createResolver({ servers: ['127.0.0.1:1'] }) }),
+    findHosts: createHostFinder({
+      config,
+      protocol,
+      resolver: createResolver({ servers: [nameServer] }),
+      warn: (text) => remarks.push({ kind: 'remark', program: protocol, warning: true, text }),
+      note: (text) => remarks.push({ kind: 'remark', program: protocol, text }),
+    }),
     remark: (event) => remarks.push(event),
   });
   await agent.deliverBatch(batchOf(scenario, index, servers), {
@@ -55,7 +63,7 @@ export const runOurs = async (scenario: Scenario, index: number): Promise<Accoun
       return ports.normalize(`${address} ${relay} ${status} ${word} (${reason})`);
     }),
     remarks: remarks
-      .filter((remark) => remark.queueId !== undefined || ports.names(remark.text))
+      .filter(({ queueId, text }) => queueId !== undefined || ports.names(text) || isAbout(scenario, text))
       .map((remark) => ports.normalize(`${remark.warning === true ? 'warning: ' : ''}${remark.text}`))
       .sort(),
   };

@@ -13,12 +13,13 @@ import { COMMON } from './our-client.ts';
 import {
   type Account,
   contentOf,
+  isAbout,
   mailboxOf,
   type Ports,
   recipientsOf,
+  returnPathOf,
   type Scenario,
   scenarioDomain,
-  senderOf,
 } from './scenario.ts';
 import { startServers } from './servers.ts';
 
@@ -36,7 +37,8 @@ export interface PostfixRun {
 
 const PATIENCE_MS = 40_000;
 
-export const runPostfix = async (scenarios: readonly Scenario[]): Promise<PostfixRun> => {
+/** @param nameServer address where the names of all scenarios are known, at port 53 */
+export const runPostfix = async (scenarios: readonly Scenario[], nameServer: string): Promise<PostfixRun> => {
   await using stack = new AsyncDisposableStack();
   const directory = await peerDirectory('differential');
   stack.defer(() => rm(directory, { recursive: true, force: true }));
@@ -52,7 +54,9 @@ export const runPostfix = async (scenarios: readonly Scenario[]): Promise<Postfi
     const service = settings.length === 0 ? protocol : `client${index}`;
     if (settings.length > 0) {
       const options = settings.map(([name, value]) => ` -o { ${name} = ${value} }`).join('');
-      services.push(`client${index} unix - - n - - ${protocol}${options}\n`);
+      // In a chroot jail, where it has a resolv.conf of its own.
+      const jail = scenario.zones === undefined ? 'n' : 'y';
+      services.push(`client${index} unix - - ${jail} - - ${protocol}${options}\n`);
     }
     transports.push(`${scenarioDomain(index)} ${service}:${ports.nexthop(scenario)}\n`);
   }
@@ -73,6 +77,7 @@ export const runPostfix = async (scenarios: readonly Scenario[]): Promise<Postfi
       allow_untrusted_routing: 'yes',
       resolve_dequoted_address: 'no',
     },
+    nameServer,
     services: `lmtp unix - - n - - lmtp\n${services.join('')}`,
   });
   const queueIds = await submit(postfix.smtpPort, scenarios);
@@ -97,12 +102,20 @@ export const runPostfix = async (scenarios: readonly Scenario[]): Promise<Postfi
   const ids = new Set(queueIds);
   const accounts: Account[] = [];
   for (const [index, server] of servers.entries()) {
-    accounts.push(accountOf(lines, queueIds[index] ?? '', server.ports, await server.transcript()));
+    const scenario = scenarios[index];
+    if (scenario === undefined) continue;
+    const queueId = queueIds[index] ?? '';
+    accounts.push(accountOf(scenario, lines, queueId, server.ports, await server.transcript()));
   }
-  return { accounts, anonymous: new Set(lines.filter((line) => !ids.has(QUEUE_ID.exec(line)?.[1] ?? ''))) };
+  const anonymous = lines.filter(
+    (line) =>
+      !ids.has(QUEUE_ID.exec(line)?.[1] ?? '') && !scenarios.some((scenario) => isAbout(scenario, line)),
+  );
+  return { accounts, anonymous: new Set(anonymous) };
 };
 
 const accountOf = (
+  scenario: Scenario,
   lines: readonly string[],
   queueId: string,
   ports: Ports,
@@ -118,7 +131,8 @@ const accountOf = (
     } else if (verdict === null) {
       const text = line.replace(`${queueId}: `, '');
       // A line about a server may come without a queue id, but never with another one.
-      const ours = text !== line || (ports.names(line) && !line.includes('to=<'));
+      const named = ports.names(line) || isAbout(scenario, line);
+      const ours = text !== line || (named && !line.includes('to=<'));
       if (ours && !/^(from=|removed$)/.test(text)) remarks.push(ports.normalize(text));
     }
   }
@@ -149,7 +163,7 @@ const submit = async (port: number, scenarios: readonly Scenario[]): Promise<rea
       ret === undefined ? '' : `RET=${ret}`,
     ];
     await say(
-      `MAIL FROM:<${senderOf(scenario)}> ${parameters.filter((item) => item !== '').join(' ')}`.trimEnd(),
+      `MAIL FROM:<${returnPathOf(scenario)}> ${parameters.filter((item) => item !== '').join(' ')}`.trimEnd(),
       '250',
     );
     for (const recipient of recipientsOf(scenario)) {

@@ -2,7 +2,7 @@
  * One scenario of the comparison with Postfix's client: servers that behave in a certain way, and a message for them. Both clients
  * get servers of their own that behave alike; what each of them says, and what each of them makes of the answers, is the account.
  */
-import type { SmtpServer, SmtpServerOptions } from '@mailfleet/test-kit';
+import type { DnsZones, SmtpServer, SmtpServerOptions } from '@mailfleet/test-kit';
 
 export interface ScenarioRecipient {
   readonly localPart: string;
@@ -22,6 +22,11 @@ export interface Scenario {
   readonly config?: Readonly<Record<string, string>>;
   /** `%1` as above; default: all servers as a list. */
   readonly nexthop?: string;
+  /**
+   * What the name server knows besides; the names are this scenario's own. The servers then stand on 127.0.0.2, 127.0.0.3 and so on,
+   * all with one port.
+   */
+  readonly zones?: DnsZones;
   readonly sender?: string;
   readonly recipients?: readonly (string | ScenarioRecipient)[];
   /** What follows the header, CRLF included; latin1, a char for each byte. */
@@ -54,11 +59,18 @@ export const recipientsOf = (scenario: Scenario): readonly ScenarioRecipient[] =
   (scenario.recipients ?? ['one']).map((item) => (typeof item === 'string' ? { localPart: item } : item));
 
 /** A recipient as on the wire. */
-export const mailboxOf = ({ localPart }: ScenarioRecipient, index: number): string => {
-  const quoted = /^[^\s"\\<>()[\],;:@.]+(\.[^\s"\\<>()[\],;:@.]+)*$/.test(localPart)
+export const mailboxOf = ({ localPart }: ScenarioRecipient, index: number): string =>
+  `${quoted(localPart)}@${scenarioDomain(index)}`;
+
+const quoted = (localPart: string): string =>
+  /^[^\s"\\<>()[\],;:@.]+(\.[^\s"\\<>()[\],;:@.]+)*$/.test(localPart)
     ? localPart
     : `"${localPart.replace(/["\\]/g, '\\$&')}"`;
-  return `${quoted}@${scenarioDomain(index)}`;
+
+/** The sender as on the wire. */
+export const returnPathOf = (scenario: Scenario): string => {
+  const [, localPart, domain] = /^(.*)(@.*)$/.exec(senderOf(scenario)) ?? [];
+  return localPart === undefined ? '' : `${quoted(localPart)}${domain}`;
 };
 
 export const senderOf = (scenario: Scenario): string => scenario.sender ?? 'sender@example.org';
@@ -70,6 +82,10 @@ export const contentOf = (scenario: Scenario): Buffer =>
       `Message-ID: <1@example.org>\r\nSubject: a scenario\r\n\r\n${scenario.body ?? 'Hello\r\n'}`,
     'latin1',
   );
+
+/** Whether a log line that tells no message is about this scenario: it has a name that no other has. */
+export const isAbout = (scenario: Scenario, text: string): boolean =>
+  Object.keys(scenario.zones ?? {}).some((name) => text.includes(name));
 
 /** Ports of one client's servers, and texts about them. */
 export class Ports {

@@ -3,6 +3,8 @@
  * line or two each, by subject as in smtp-client's rules: set-up, transaction, content, addresses and parameters, several hosts, LMTP.
  */
 import type { Action, Stage } from '@mailfleet/test-kit';
+import { dnsScenarios } from './dns-scenarios.ts';
+import { oddScenarios } from './odd-scenarios.ts';
 import type { Scenario } from './scenario.ts';
 import { tlsScenarios } from './tls-scenarios.ts';
 
@@ -122,6 +124,21 @@ const setUp: readonly Scenario[] = [
   {
     name: 'a reply with bytes that do not print',
     servers: [{ hooks: { mail: { raw: Buffer.from('550 5.7.1 caf\u00e9\ttab\r\n', 'utf8') } } }],
+  },
+  {
+    name: 'a reply in UTF-8 and in no encoding at all',
+    servers: [
+      {
+        hooks: {
+          rcpt: { raw: Buffer.from('550 5.1.1 \xe2\x82\xac \xf0\x9f\x93\xa7 \xff \xe9\r\n', 'latin1') },
+        },
+      },
+    ],
+  },
+  {
+    name: 'a reply in UTF-8, which is not enabled',
+    servers: [{ hooks: { rcpt: { raw: '550 5.1.1 caf\u00e9\r\n' } } }],
+    config: { smtputf8_enable: 'no' },
   },
   { name: 'a reply that ends in a bare LF', servers: [{ hooks: { mail: { raw: '550 5.7.1 bare\n' } } }] },
   {
@@ -341,6 +358,30 @@ const envelope: readonly Scenario[] = [
     smtputf8: true,
     servers: [{ keywords: ['8BITMIME'] }],
   },
+  {
+    name: 'SMTPUTF8 needed for a recipient',
+    smtputf8: true,
+    recipients: ['jörg'],
+    servers: [{ keywords: ['8BITMIME', 'SMTPUTF8'] }],
+  },
+  {
+    name: 'SMTPUTF8 needed for a recipient, not offered',
+    smtputf8: true,
+    recipients: ['jörg'],
+    servers: [{ keywords: ['8BITMIME'] }],
+  },
+  {
+    name: 'SMTPUTF8 needed for the sender, not offered',
+    smtputf8: true,
+    sender: 'jörg@example.org',
+    servers: [{ keywords: ['8BITMIME'] }],
+  },
+  {
+    name: 'SMTPUTF8 and DSN',
+    smtputf8: true,
+    recipients: ['jörg'],
+    servers: [{ keywords: ['8BITMIME', 'SMTPUTF8', 'DSN'] }],
+  },
   { name: 'SMTPUTF8 without 8BITMIME', smtputf8: true, servers: [{ keywords: ['SMTPUTF8'] }] },
 ];
 
@@ -465,4 +506,6 @@ export const scenarios: readonly Scenario[] = [
   ...hosts,
   ...lmtp,
   ...tlsScenarios,
+  ...dnsScenarios,
+  ...oddScenarios,
 ];

@@ -11,13 +11,16 @@ export interface ScenarioServers extends AsyncDisposable {
 export const startServers = async (scenario: Scenario): Promise<ScenarioServers> => {
   const running: SmtpServer[] = [];
   const ports: number[] = [];
-  for (const server of scenario.servers ?? [{}]) {
+  // A destination has one port, so the hosts that DNS has for it differ by address.
+  const shared = scenario.zones === undefined ? undefined : await freePort();
+  for (const [index, server] of (scenario.servers ?? [{}]).entries()) {
     if (server === 'refused') {
-      ports.push(await freePort());
+      ports.push(shared ?? (await freePort()));
       continue;
     }
     const started = await startSmtpServer({
       ...server,
+      ...(shared === undefined ? {} : { host: `127.0.0.${index + 2}`, port: shared }),
       protocol: scenario.protocol ?? 'smtp',
       record: true,
     });

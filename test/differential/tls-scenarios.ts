@@ -51,6 +51,26 @@ export const tlsScenarios: readonly Scenario[] = (
       config: level('may'),
     },
     {
+      name: 'a server that cannot do it after all, and TLS is required',
+      servers: [
+        {
+          keywords: ['STARTTLS', 'PIPELINING', '8BITMIME'],
+          hooks: { starttls: { reply: '220 2.0.0 go', close: true } },
+        },
+      ],
+      config: level('encrypt'),
+    },
+    {
+      name: 'a server that speaks no TLS',
+      servers: [
+        {
+          keywords: ['STARTTLS', 'PIPELINING', '8BITMIME'],
+          hooks: { starttls: { raw: '220 2.0.0 go\r\n' }, other: '500 5.5.2 what' },
+        },
+      ],
+      config: level('may'),
+    },
+    {
       name: 'verify, then a second host',
       servers: [{ tls: other }, { tls: good }],
       config: { ...level('verify'), ...trusting },

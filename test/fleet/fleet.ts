@@ -9,11 +9,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort, waitFor } from '@mailfleet/test-kit';
 
-const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 /** Long: on a machine without redis-server the first start fetches or builds one. A fleet that gives up ends at once. */
 const START_TIMEOUT_MS = 600_000;
 /** Compiled code is kept between the processes of a test run: that is a third of their start-up. */
-const ENV = { NODE_COMPILE_CACHE: join(tmpdir(), 'mailfleet-test-compile-cache'), ...process.env };
+export const ENV = { NODE_COMPILE_CACHE: join(tmpdir(), 'mailfleet-test-compile-cache'), ...process.env };
 
 export interface FleetOptions {
   readonly parameters?: Readonly<Record<string, string>>;

@@ -1,5 +1,5 @@
 /**
- * Real clients in, real servers out: what Postfix, Exim and Dovecot stored is what swaks, nodemailer, HTTP and
+ * Real clients in, real servers out: what Postfix, Exim, OpenSMTPD and Dovecot stored is what swaks, nodemailer, HTTP and
  * `mailfleet sendmail` sent, byte for byte below the trace headers that each hop puts on top.
  */
 import { execFile } from 'node:child_process';
@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Fleet, startFleet } from '../fleet/fleet.ts';
 import { startDovecot } from '../peers/dovecot.ts';
 import { startExim } from '../peers/exim.ts';
+import { startOpenSmtpd } from '../peers/opensmtpd.ts';
 import { startPostfix } from '../peers/postfix.ts';
 import type { Receiver } from '../peers/receiver.ts';
 import { CORPUS, OVERLONG, type Specimen } from './corpus.ts';
@@ -19,10 +20,10 @@ import { CORPUS, OVERLONG, type Specimen } from './corpus.ts';
 const run = promisify(execFile);
 const SENDER = 'sender@corpus.test';
 const TIMEOUT_MS = 60_000;
-const SERVERS = ['postfix', 'exim', 'dovecot', 'dovecot-socket'] as const;
+const SERVERS = ['postfix', 'exim', 'opensmtpd', 'dovecot', 'dovecot-socket'] as const;
 type Server = (typeof SERVERS)[number];
 
-const ready = installed(['postfix', 'exim4', 'dovecot', 'swaks']);
+const ready = installed(['postfix', 'exim4', 'opensmtpd', 'dovecot', 'swaks']);
 
 describe.skipIf(!ready)('real peers', () => {
   const resources = new AsyncDisposableStack();
@@ -32,10 +33,12 @@ describe.skipIf(!ready)('real peers', () => {
   beforeAll(async () => {
     const postfix = resources.use(await startPostfix({}));
     const exim = resources.use(await startExim());
+    const opensmtpd = resources.use(await startOpenSmtpd());
     const dovecot = resources.use(await startDovecot());
     for (const [server, receiver] of [
       ['postfix', postfix],
       ['exim', exim],
+      ['opensmtpd', opensmtpd],
       ['dovecot', dovecot],
       ['dovecot-socket', dovecot],
     ] as const) {
@@ -45,7 +48,7 @@ describe.skipIf(!ready)('real peers', () => {
       await startFleet({
         parameters: {
           message_size_limit: '52428800',
-          transport_maps: `inline:{ { postfix.test = smtp:${postfix.nexthop} } { exim.test = smtp:${exim.nexthop} } { dovecot.test = lmtp:${dovecot.nexthop} } { dovecot-socket.test = lmtp:unix:${dovecot.socket} } }`,
+          transport_maps: `inline:{ { postfix.test = smtp:${postfix.nexthop} } { exim.test = smtp:${exim.nexthop} } { opensmtpd.test = smtp:${opensmtpd.nexthop} } { dovecot.test = lmtp:${dovecot.nexthop} } { dovecot-socket.test = lmtp:unix:${dovecot.socket} } }`,
         },
       }),
     );

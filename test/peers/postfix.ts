@@ -23,6 +23,8 @@ export interface Postfix extends Receiver {
   postqueue(option: '-p' | '-j'): Promise<string>;
   /** Puts a queued message on hold. */
   hold(queueId: string): Promise<void>;
+  /** Marks a queued message as expired. */
+  expire(queueId: string): Promise<void>;
 }
 
 export interface PostfixOptions {
@@ -34,6 +36,8 @@ export interface PostfixOptions {
   readonly parameters?: Readonly<Record<string, string>>;
   /** Further lines of master.cf. */
   readonly services?: string;
+  /** Address of the name server that services in the chroot jail ask at port 53. */
+  readonly nameServer?: string;
 }
 
 const MASTER_CF = (port: number, smtpdOptions: string): string => `
@@ -103,6 +107,12 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
   );
   const hold = options.hold === true ? '\n  -o smtpd_sender_restrictions=static:HOLD' : '';
   await writeFile(join(config, 'master.cf'), `${MASTER_CF(smtpPort, hold)}${options.services ?? ''}`);
+  if (options.nameServer !== undefined) {
+    // The jail is the queue folder.
+    await mkdir(join(queue, 'etc'));
+    await writeFile(join(queue, 'etc/resolv.conf'), `nameserver ${options.nameServer}\n`);
+    await writeFile(join(queue, 'etc/hosts'), '127.0.0.1 localhost\n');
+  }
   await run('postfix', ['-c', config, 'start']);
   await waitFor(() => run('postfix', ['-c', config, 'status']), 10_000, 'Postfix to start');
   const { stdout: version } = await run('postconf', ['-c', config, '-h', 'mail_version']);
@@ -123,6 +133,9 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
     postqueue: async (option) => (await run('postqueue', ['-c', config, option])).stdout,
     hold: async (queueId) => {
       await run('postsuper', ['-c', config, '-h', queueId]);
+    },
+    expire: async (queueId) => {
+      await run('postsuper', ['-c', config, '-e', queueId]);
     },
     [Symbol.asyncDispose]: async () => {
       await run('postfix', ['-c', config, 'stop']).catch(() => undefined);

@@ -6,7 +6,7 @@
 import type { Config } from '@mailfleet/config';
 import type { BouncePort, IntakePort } from '@mailfleet/queue';
 import { createRouter } from '@mailfleet/routing';
-import { contextFrom, type Telemetry, traceparentOf, withSpan } from '@mailfleet/telemetry';
+import { contextFrom, type Progress, type Telemetry, traceparentOf, withSpan } from '@mailfleet/telemetry';
 import { notify } from './notify.ts';
 import { noticeSettings } from './settings.ts';
 
@@ -18,6 +18,7 @@ export interface BounceOptions {
   readonly name: string;
   /** Aborts when the daemon must drain: notices in hand are finished. */
   readonly signal: AbortSignal;
+  readonly progress?: Progress;
 }
 
 /** Resolves when it has drained after the signal; rejects when the queue is lost. */
@@ -30,7 +31,9 @@ export async function runBounce(options: BounceOptions): Promise<void> {
     telemetry,
     now: Date.now,
   };
-  await queue.workNotices({ signal, name }, async (request) => {
+  const progress = options.progress?.expect('taking requests for notices');
+  const work = { signal, name, ...(progress === undefined ? {} : { progress }) };
+  await queue.workNotices(work, async (request) => {
     const spanOptions = {
       parent: contextFrom(request.traceparent),
       attributes: { 'mailfleet.queue_id': request.queueId, 'mailfleet.notice': request.notice },

@@ -5,7 +5,8 @@
  */
 import type { Config } from '@mailfleet/config';
 import { openQueue, type Queue } from '@mailfleet/queue';
-import { createTelemetry, startTracing, type Telemetry } from '@mailfleet/telemetry';
+import { createTelemetry, Progress, startTracing, type Telemetry } from '@mailfleet/telemetry';
+import { serveHealth } from './health.ts';
 import { listenProblem } from './listen-problem.ts';
 import {
   type CommonOptions,
@@ -25,6 +26,7 @@ export interface DaemonContext {
   readonly name: string;
   /** Aborts when the daemon must drain. */
   readonly signal: AbortSignal;
+  readonly progress: Progress;
 }
 
 /** A daemon that runs: `closed` settles when it has drained after the signal, or rejects when it broke. */
@@ -70,7 +72,10 @@ export async function runDaemon(
     telemetry = createTelemetry({ config, program });
     queue = await openQueue({ config, redisUrl, telemetry, tracing: tracing.enabled });
     const name = `${service}@${config.get('myhostname')}[${process.pid}]`;
-    daemon = await start({ config, queue, telemetry, name, signal: drain.signal });
+    const progress = new Progress();
+    daemon = await start({ config, queue, telemetry, name, signal: drain.signal, progress });
+    // Under a supervisor all daemons have the same configuration, and could not listen at the same address.
+    if (!process.connected) await serveHealth(config.get('health_listen'), progress, queue.ping);
   } catch (error) {
     const problem = listenProblem(error, config) ?? sentenceOf(error);
     await queue?.close();

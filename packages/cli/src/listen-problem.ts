@@ -1,7 +1,7 @@
 /** Why a daemon cannot listen, as a sentence that names the parameter and says what to do. */
 import type { Config } from '@mailfleet/config';
 
-const LISTENERS = ['intake_smtp_listen', 'intake_http_listen', 'dashboard_listen'] as const;
+const LISTENERS = ['intake_smtp_listen', 'intake_http_listen', 'dashboard_listen', 'health_listen'] as const;
 
 const REASONS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program listens there already; end it, or set',

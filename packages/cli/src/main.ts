@@ -29,7 +29,10 @@ const commands: Readonly<Record<string, Load>> = {
   dashboard: daemon('dashboard'),
   config: async () => (await import('./config.ts')).configCommand(),
   sendmail: async () => (await import('./sendmail.ts')).sendmailCommand(),
+  destination: async () => (await import('./destination.ts')).destinationCommand(),
+  explain: async () => (await import('./explain.ts')).explainCommand(),
   queue: async () => (await import('./queue.ts')).queueCommand(),
+  qshape: async () => (await import('./qshape.ts')).qshapeCommand(),
   sessions: async () => (await import('./sessions.ts')).sessionsCommand(),
   log: async () => (await import('./log.ts')).logCommand(),
 };

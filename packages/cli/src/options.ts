@@ -5,8 +5,8 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, type LoadOptions, loadConfig, makeConfig } from '@mailfleet/config';
-import type { Command } from 'commander';
+import { type Config, type LoadOptions, loadConfig, makeConfig, parseTime } from '@mailfleet/config';
+import { type Command, InvalidArgumentError } from 'commander';
 
 export interface CommonOptions {
   /** Folder of main.cf. */
@@ -60,6 +60,17 @@ export function configOrExit(options: CommonOptions): Config {
   }
   if (!loaded.ok) process.exit(EX_CONFIG);
   return loaded.config;
+}
+
+/** Reads the time (ms) of an option; `unit` is for one without a letter. */
+export function timeIn(unit: 's' | 'm'): (text: string) => number {
+  return (text) => {
+    try {
+      return parseTime(text, unit);
+    } catch (error) {
+      throw new InvalidArgumentError(sentenceOf(error));
+    }
+  };
 }
 
 /** Ends the process with a sentence. */

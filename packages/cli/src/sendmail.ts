@@ -7,15 +7,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import type { Config } from '@mailfleet/config';
+import { type Config, type ListenAddress, parseListenAddress } from '@mailfleet/config';
 import {
   createIntake,
   createSmtpServer,
   type EnqueueResult,
   enqueue,
-  type ListenAddress,
   listen,
-  parseListenAddress,
   type RecipientWish,
   submitBySmtp,
 } from '@mailfleet/intake';

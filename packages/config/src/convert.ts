@@ -50,6 +50,13 @@ export function convert(
   }
 }
 
+/** A time as in main.cf, in ms; `unit` is for one without a letter. Throws a sentence. */
+export function parseTime(text: string, unit: TimeUnit = 's'): number {
+  const parsed = time({ unit }, text);
+  if (!parsed.ok) throw new Error(parsed.message);
+  return Number(parsed.value);
+}
+
 function failure(message: string): Conversion {
   return { ok: false, message };
 }

@@ -1,7 +1,7 @@
 export type { Address } from './address.ts';
 export { type Enqueued, type EnqueueResult, enqueue } from './enqueue.ts';
 export { createIntake, type Intake, type IntakeOptions } from './intake.ts';
-export { type ListenAddress, listen, parseListenAddress } from './listen.ts';
+export { listen } from './listen.ts';
 export type { Refusal, RefusalName } from './refusal.ts';
 export { type IntakeDaemon, runIntake } from './run.ts';
 export { createSmtpServer, type IntakeSmtpServer } from './smtp-server.ts';

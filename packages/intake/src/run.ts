@@ -1,7 +1,8 @@
 /** The intake daemon: SMTP and HTTP listeners over one queue, until the signal; then both drain. */
+import { parseListenAddress } from '@mailfleet/config';
 import type { IntakeOptions } from './intake.ts';
 import { createIntake } from './intake.ts';
-import { listen, parseListenAddress } from './listen.ts';
+import { listen } from './listen.ts';
 import { createSmtpServer, type IntakeSmtpServer } from './smtp-server.ts';
 
 export interface IntakeDaemon {

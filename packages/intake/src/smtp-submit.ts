@@ -2,10 +2,10 @@
  * Hands a message to a running intake by SMTP, for a sendmail that has no queue of its own to write to. The intake completes
  * the header; here only the envelope is made, from the message's header where the caller asks for it.
  */
+import type { ListenAddress } from '@mailfleet/config';
 import { ContentCompletion } from '@mailfleet/mime';
 import type { EnqueueResult } from './enqueue.ts';
 import { HeaderEnvelope } from './header-envelope.ts';
-import type { ListenAddress } from './listen.ts';
 import { type Refusal, refusal } from './refusal.ts';
 import type { RecipientWish, Submission } from './submission.ts';
 

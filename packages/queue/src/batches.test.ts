@@ -1,8 +1,7 @@
 /** Batches on BullMQ: whatever becomes of a worker, each batch ends once, with what is left of it given back. */
 import { fork } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { fairShare } from './bull/batches.ts';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Queue } from './open-queue.ts';
 import type { ClaimedBatch, InboxEntry } from './ports.ts';
 import {
@@ -173,10 +172,3 @@ test('a worker that hears nothing of its lock any more is told to stop by its ow
   );
   expect(toldMs - pausedMs).toBeLessThan(4_000);
 }, 20_000);
-
-describe('sessions over shards', () => {
-  test('all are given out, and none goes without', () => {
-    expect([0, 1, 2].map((shard) => fairShare(50, 3, shard))).toEqual([17, 17, 16]);
-    expect([0, 1, 2].map((shard) => fairShare(1, 3, shard))).toEqual([1, 1, 1]);
-  });
-});

@@ -1,9 +1,14 @@
 /** The bounce daemon's port: the bounce log of a message is the outcomes kept in its record. */
+import type { Outcome } from '@mailfleet/smtp';
 import { readContent } from './content.ts';
 import { keysOfShard, type QueueContext } from './context.ts';
-import { pairs, parseRecord, parseStates } from './message-record.ts';
+import { type MessageRecord, parseRecord } from './message-record.ts';
 import type { BouncePort, NoticeMaterial, NoticeRequest, TimelineEntry } from './ports.ts';
+import { look } from './recipients.ts';
 import { noticePosted } from './scripts/delivery.ts';
+
+/** Recipients of one look at a long list. */
+const PAGE = 1_000;
 
 export function makeBouncePort(context: QueueContext): BouncePort {
   const timelineMs = context.config.get('message_timeline_time');
@@ -11,21 +16,18 @@ export function makeBouncePort(context: QueueContext): BouncePort {
     workNotices: async (options, handle) => (await context.bull()).notices.work(options, handle),
 
     async noticeMaterial({ shard, queueId, notice }) {
-      const fields = await hashOf(context, keysOfShard(context, shard).message(queueId));
-      const text = fields.get('e');
-      if (text === undefined) return undefined;
-      const { envelope, recipients, home } = parseRecord(text);
-      const { outcomes, final } = parseStates(fields);
-      const entries: NoticeMaterial['entries'][number][] = [];
-      for (const recipient of recipients) {
-        const outcome = outcomes.get(recipient.index);
-        if (outcome !== undefined && final.get(recipient.index) === REPORTED_STATE[notice]) {
-          entries.push({ recipient, outcome });
-        }
-      }
-      const content = await readContent(context, home, queueId);
+      const key = keysOfShard(context, shard).message(queueId);
+      const text = await context.redis.hget(key, 'e');
+      if (text === null) return undefined;
+      const record = parseRecord(text);
+      const entries = await entriesOf(context, key, record, REPORTED_STATE[notice]);
+      const content = await readContent(context, record.home, queueId);
       // The file may be lost for good, and the sender is told all the same.
-      return { envelope, entries, content: content === 'file-missing' ? undefined : content };
+      return {
+        envelope: record.envelope,
+        entries,
+        content: content === 'file-missing' ? undefined : content,
+      };
     },
 
     async noticePosted({ shard, queueId, pass, notice, term }, step, reported) {
@@ -48,7 +50,26 @@ const REPORTED_STATE: Readonly<Record<NoticeRequest['notice'], string | undefine
   delay: undefined,
 };
 
-/** All fields of a hash. ioredis types HGETALL as a record, whose prototype could shadow a field; a map cannot. */
-async function hashOf(context: QueueContext, key: string): Promise<ReadonlyMap<string, string>> {
-  return pairs(Object.entries(await context.redis.hgetall(key)).flat());
+/** Recipients in that state with the outcomes kept of them. */
+async function entriesOf(
+  { redis }: QueueContext,
+  key: string,
+  record: MessageRecord,
+  wanted: string | undefined,
+): Promise<NoticeMaterial['entries']> {
+  const entries: NoticeMaterial['entries'][number][] = [];
+  for (let after = -1; ; ) {
+    const { seen, unread } = await look(redis, key, record, after, PAGE);
+    const concerned = seen.filter(({ state }) => state === wanted).map(({ recipient }) => recipient);
+    if (concerned.length > 0) {
+      const outcomes = await redis.hmget(key, ...concerned.map(({ index }) => `o${index}`));
+      for (const [i, recipient] of concerned.entries()) {
+        const outcome = outcomes[i];
+        if (outcome != null) entries.push({ recipient, outcome: JSON.parse(outcome) as Outcome });
+      }
+    }
+    const last = seen.at(-1);
+    if (unread === 0 || last === undefined) return entries;
+    after = last.recipient.index;
+  }
 }

@@ -1,14 +1,12 @@
 /** The same life on a real Redis Cluster of three masters: each shard's keys are in one slot, shards are spread over nodes. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '@mailfleet/test-kit';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { type RedisCluster, startRedisCluster } from '@mailfleet/test-kit';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findServer } from './embedded/find-server.ts';
 import { checkRedis, openQueue, type Queue } from './open-queue.ts';
+import type { OperatorCommand } from './ports.ts';
 import {
   batchOf,
   inboxUntil,
@@ -22,56 +20,22 @@ import {
 } from './queue.fixture.ts';
 
 const SHARDS = 4;
-const SLOTS = 16_384;
 let directory: string;
 let queue: Queue;
-let redisUrl: string;
-const nodes: { readonly child: ChildProcess; readonly redis: Redis; readonly port: number }[] = [];
+let cluster: RedisCluster;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'mailfleet-cluster-'));
-  const { path } = await findServer();
-  for (let i = 0; i < 3; i += 1) {
-    const port = await clusterPort();
-    const own = join(directory, String(port));
-    await mkdir(own);
-    const child = spawn(
-      path,
-      [
-        ...['--port', String(port), '--bind', '127.0.0.1', '--dir', own, '--save', ''],
-        ...['--appendonly', 'yes', '--appendfsync', 'always', '--cluster-enabled', 'yes'],
-      ],
-      { stdio: ['ignore', 'ignore', 'inherit'] },
-    );
-    nodes.push({ child, port, redis: new Redis(port, { maxRetriesPerRequest: null }) });
-    must(nodes.at(-1)).redis.on('error', () => undefined);
-  }
-  const [first, ...rest] = nodes;
-  for (const [i, { redis }] of nodes.entries()) {
-    const [from, to] = [Math.floor((SLOTS * i) / 3), Math.floor((SLOTS * (i + 1)) / 3) - 1];
-    await redis.call('CLUSTER', 'ADDSLOTSRANGE', from, to);
-    await redis.call('CLUSTER', 'SET-CONFIG-EPOCH', i + 1);
-  }
-  for (const { port } of rest) await must(first).redis.call('CLUSTER', 'MEET', '127.0.0.1', port);
-  for (const { redis } of nodes) {
-    await vi.waitFor(
-      async () => {
-        expect(String(await redis.cluster('INFO'))).toMatch(/cluster_state:ok[\s\S]*cluster_known_nodes:3/);
-      },
-      { timeout: 20_000 },
-    );
-  }
-  redisUrl = `redis://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`;
-  queue = await openQueue({ config: testConfig(directory, { scheduler_shards: String(SHARDS) }), redisUrl });
+  cluster = await startRedisCluster((await findServer()).path);
+  queue = await openQueue({
+    config: testConfig(directory, { scheduler_shards: String(SHARDS) }),
+    redisUrl: cluster.url,
+  });
 }, 30_000);
 
 afterAll(async () => {
   await queue?.close();
-  for (const { child, redis } of nodes) {
-    redis.disconnect();
-    child.kill('SIGTERM');
-    if (child.exitCode === null) await once(child, 'exit');
-  }
+  await cluster?.[Symbol.asyncDispose]();
   await rm(directory, { recursive: true, force: true });
 });
 
@@ -111,14 +75,15 @@ test('a message of several shards is delivered by workers and retired without a 
   drain.abort();
   await Promise.all([working, noticing]);
   expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 0, hold: 0 });
-  const left = (await Promise.all(nodes.map(({ redis }) => redis.keys('*:[mcpf]:MSG')))).flat();
+  const left = (await Promise.all(cluster.masters.map((redis) => redis.keys('*:[mcpf]:MSG')))).flat();
   expect(left).toEqual([]);
-  const used = await Promise.all(nodes.map(({ redis }) => redis.dbsize()));
+  const used = await Promise.all(cluster.masters.map((redis) => redis.dbsize()));
   expect(used.filter((size) => size > 0).length).toBeGreaterThan(1);
 }, 30_000);
 
 test('one master that can lose mail is found, right after connecting', async () => {
-  const { redis } = must(nodes[1]);
+  const redis = must(cluster.masters[1]);
+  const redisUrl = cluster.url;
   await redis.config('SET', 'appendfsync', 'everysec');
   const answer = await checkRedis({ redisUrl, dataLossOk: false });
   await redis.config('SET', 'appendfsync', 'always');
@@ -137,10 +102,52 @@ test('many messages over all shards are listed once each', async () => {
   expect(new Set(page.messages.map(({ envelope }) => envelope.queueId)).size).toBe(100);
 });
 
-/** A free port whose bus port, 10000 above, exists. */
-async function clusterPort(): Promise<number> {
-  for (;;) {
-    const port = await freePort();
-    if (port < 55_535 && !nodes.some((node) => node.port === port)) return port;
+test('the first commands that may not be repeated reach every master, however many come at once', async () => {
+  const first = await openQueue({
+    config: testConfig(directory, { scheduler_shards: String(SHARDS) }),
+    redisUrl: cluster.url,
+  });
+  try {
+    const leases = await Promise.all(Array.from({ length: SHARDS }, (_, shard) => leaseOf(first, shard)));
+    const nowMs = Date.now();
+    await Promise.all(
+      leases.flatMap((lease) => [1, 2].map(() => first.activate(lease, 'deferred', 1, nowMs))),
+    );
+    const batches = leases.map(({ shard, fence }) => ({ ...batchOf([], `own-${shard}`, shard), fence }));
+    await Promise.all(batches.map((batch) => first.addBatches([batch])));
+  } finally {
+    await first.close();
   }
-}
+});
+
+test('operators command over all nodes, and the leader of each shard finds what has expired there', async () => {
+  const nexthops = Array.from({ length: SHARDS }, (_, shard) => nexthopOn(shard, SHARDS));
+  const where = { sender: 'ops@example.net' };
+  const envelope = { sender: where.sender, createdMs: 1_000 };
+  for (let i = 0; i < 6; i += 1) await queue.accept(newMessage(`OPS${i}`, nexthops, { envelope }));
+  const does = async (command: OperatorCommand): Promise<number> => {
+    let count = 0;
+    let cursor: string | undefined;
+    do {
+      const page = await queue.commandWhere(command, { where, limit: 50, ...(cursor && { cursor }) });
+      expect(page.refused).toEqual([]);
+      count += page.touched.length;
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+    return count;
+  };
+  expect(await does({ kind: 'hold' })).toBe(6);
+  expect(await does({ kind: 'release' })).toBe(6);
+  expect((await queue.flushSite(must(nexthops[2]), { limit: 1_000 })).touched).toHaveLength(6);
+  for (let shard = 0; shard < SHARDS; shard += 1) {
+    const found = await queue.takeExpired(await leaseOf(queue, shard), 1, Date.now(), () => 0);
+    expect(found).toMatchObject({ taken: [{ envelope: { sender: where.sender } }], looked: 1 });
+    const { queueId } = must(found.taken[0]).envelope;
+    await queue.conclude(await leaseOf(queue, shard), [{ kind: 'defer', queueId, dueMs: 1 }], undefined);
+  }
+  const route = async (address: string) => ({ address, transport: 'smtp', nexthop: must(nexthops[1]) });
+  expect(await does({ kind: 'requeue', route })).toBe(6);
+  expect(await does({ kind: 'expire' })).toBe(6);
+  expect(await does({ kind: 'delete' })).toBe(6);
+  expect((await queue.list({ where, limit: 1_000 })).messages).toEqual([]);
+}, 30_000);

@@ -12,11 +12,11 @@ const COPY_DEADLINE_MS = 60_000;
 const RETIRED_PART_MS = 10 * 60_000;
 const PAGE = 100;
 
-/** Parts of other shards: [shard, record as JSON]. */
+/** Parts of other shards: [shard, record as JSON, pages of recipients as JSON]. */
 export interface PartCopy {
   readonly hold: boolean;
   readonly expiryMs: number;
-  readonly parts: readonly (readonly [number, string])[];
+  readonly parts: readonly (readonly [number, string, ...string[]])[];
 }
 
 /** Copies the parts of a message and notes that on its home shard. */
@@ -28,12 +28,12 @@ export async function copyParts(
 ): Promise<void> {
   const latestMs = context.now() + COPY_DEADLINE_MS;
   await Promise.all(
-    parts.map(([shard, record]) => {
+    parts.map(([shard, record, ...pages]) => {
       const keys = keysOfShard(context, shard);
       return context.run(
         copyPart,
         [keys.message(queueId), hold ? keys.hold : keys.incoming, keys.expiry, keys.inbox, keys.retiredParts],
-        [queueId, record, context.now(), expiryMs, home, hold ? '1' : '0', latestMs],
+        [queueId, record, context.now(), expiryMs, home, hold ? '1' : '0', latestMs, ...pages],
       );
     }),
   );

@@ -1,6 +1,7 @@
 /** The leader's inbox: reading it, and the words of its entries. A blocking read has a connection of its own. */
 import type { HopStatus, OutcomeKind } from '@mailfleet/smtp';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { parseChange, parseSubject } from './destination-words.ts';
 import { pairs } from './message-record.ts';
 import type { InboxEntry, NoticeRequest } from './ports.ts';
 import type { Connection } from './redis/connection.ts';
@@ -47,6 +48,8 @@ export function nextInboxId(id: string): string {
   return `${ms}-${BigInt(sequence) + 1n}`;
 }
 
+type Command = Extract<InboxEntry, { kind: 'command' }>;
+
 function parseEntry(id: string, fields: ReadonlyMap<string, string>): InboxEntry {
   const field = (name: string): string => fields.get(name) ?? '';
   const queueId = field('q');
@@ -76,12 +79,17 @@ function parseEntry(id: string, fields: ReadonlyMap<string, string>): InboxEntry
         pass: Number(field('p')),
         term: field('t'),
       };
+    case 'control':
+      return { id, kind: 'control', change: parseChange(field('m'), field('v'), field('u')) };
+    case 'ask':
+      return { id, kind: 'ask', question: field('i'), subject: parseSubject(queueId, field('d')) };
     case 'command':
       return {
         id,
         kind: 'command',
-        command: field('c') as 'flush' | 'release' | 'reload',
+        command: field('c') as Command['command'],
         ...(queueId === '' ? {} : { queueId }),
+        ...(field('s') === '' ? {} : { nexthops: JSON.parse(field('s')) as string[] }),
       };
     default:
       throw new Error(`inbox entry ${id} is of unknown kind ${JSON.stringify(field('k'))}`);

@@ -5,9 +5,9 @@
 import { spool } from './content.ts';
 import { keysOfShard, type QueueContext } from './context.ts';
 import { copyParts, type PartCopy } from './fanout.ts';
-import type { MessageRecord } from './message-record.ts';
 import type { IntakePort, NewMessage, RoutedRecipient, TimelineEntry } from './ports.ts';
 import { makeQueueIds } from './queue-id.ts';
+import { storedRecord } from './recipients.ts';
 import { accept, claimKey } from './scripts/intake.ts';
 import { shardOf, shardOfKey } from './shard.ts';
 
@@ -30,13 +30,14 @@ export function makeIntakePort(context: QueueContext): IntakePort {
       if (message.latestMs !== undefined) assertConnected(context);
       const records = recordsOf(message, context.shards.length);
       const [home, ...others] = records.keys();
-      if (home === undefined) throw new Error(`message ${queueId} has no recipients`);
+      const [record, ...pages] = records.get(home ?? -1) ?? [];
+      if (home === undefined || record === undefined) throw new Error(`message ${queueId} has no recipients`);
       const keys = keysOfShard(context, home);
       const acceptedMs = now();
       const copies: PartCopy = {
         hold: message.hold === true,
         expiryMs: envelope.createdMs + (envelope.sender === '' ? noticeLifetimeMs : lifetimeMs),
-        parts: others.map((shard) => [shard, JSON.stringify(records.get(shard))]),
+        parts: others.map((shard) => [shard, ...(records.get(shard) ?? [''])]),
       };
       const entry: TimelineEntry = {
         kind: 'accepted',
@@ -61,7 +62,7 @@ export function makeIntakePort(context: QueueContext): IntakePort {
         ],
         [
           queueId,
-          JSON.stringify(records.get(home)),
+          record,
           content.kind === 'inline' ? 'i' : 'f',
           content.kind === 'inline' ? content.bytes : content.name,
           acceptedMs,
@@ -71,6 +72,8 @@ export function makeIntakePort(context: QueueContext): IntakePort {
           copies.hold ? '1' : '0',
           others.length > 0 ? JSON.stringify(copies) : '',
           message.latestMs ?? '',
+          pages.length,
+          ...pages,
           ...(others.length > 0 ? records.keys() : []),
         ],
       );
@@ -99,8 +102,8 @@ function assertConnected({ redis }: QueueContext): void {
     throw new Error('no connection to Redis at this moment; check the Redis of redis_url');
 }
 
-/** The record of each shard that gets a part, the home shard's first. */
-function recordsOf(message: NewMessage, shards: number): Map<number, MessageRecord> {
+/** The record of each shard that gets a part and its pages, the home shard's first. */
+function recordsOf(message: NewMessage, shards: number): Map<number, readonly [string, ...string[]]> {
   const byShard = new Map<number, RoutedRecipient[]>();
   for (const recipient of message.recipients) {
     const shard = shardOf(recipient.transport, recipient.nexthop, shards);
@@ -110,6 +113,9 @@ function recordsOf(message: NewMessage, shards: number): Map<number, MessageReco
   }
   const [home = 0] = byShard.keys();
   return new Map(
-    [...byShard].map(([shard, recipients]) => [shard, { envelope: message.envelope, recipients, home }]),
+    [...byShard].map(([shard, recipients]) => [
+      shard,
+      storedRecord({ envelope: message.envelope, home }, recipients),
+    ]),
   );
 }

@@ -17,6 +17,9 @@ export interface ShardKeys {
   readonly retiredParts: string;
   /** Names of the content files of this home shard's messages. */
   readonly files: string;
+  /** What operators have set on destinations, by its end, and the same as JSON. */
+  readonly controls: string;
+  readonly controlled: string;
   readonly inbox: string;
   readonly lease: string;
   readonly fence: string;
@@ -36,6 +39,10 @@ export interface ShardKeys {
   /** Remembers a queue id after its message is gone. */
   remembered(queueId: string): string;
   idempotency(key: string): string;
+  /** Site of a nexthop, `transport:nexthop`. */
+  site(name: string): string;
+  /** The leader's answer to a question of the inbox. */
+  answer(question: string): string;
   /** BullMQ's keys of a batch's job: its lock, what it is made of, and the lists of its queue. */
   batchLock(batch: PlacedBatch): string;
   batchJob(batch: PlacedBatch): string;
@@ -63,6 +70,8 @@ export function keysOf(shard: number): ShardKeys {
     fanout: `${prefix}fanout`,
     retiredParts: `${prefix}retired-parts`,
     files: `${prefix}files`,
+    controls: `${prefix}controls`,
+    controlled: `${prefix}controlled`,
     inbox: `${prefix}inbox`,
     lease: `${prefix}lease`,
     fence: `${prefix}fence`,
@@ -76,6 +85,8 @@ export function keysOf(shard: number): ShardKeys {
     copies: (queueId) => `${prefix}f:${queueId}`,
     remembered: (queueId) => `${prefix}r:${queueId}`,
     idempotency: (key) => `${prefix}k:${key}`,
+    site: (name) => `${prefix}s:${name}`,
+    answer: (question) => `${prefix}a:${question}`,
     batchLock: ({ id, worker }) => `${bull}:${deliveryQueueOf(worker)}:${id}:lock`,
     batchJob: ({ id, worker }) => `${bull}:${deliveryQueueOf(worker)}:${id}`,
     batchList: (list, worker) => `${bull}:${deliveryQueueOf(worker)}:${list}`,

@@ -50,6 +50,24 @@ test('activate whose answer is lost throws and takes nothing more, so that recov
   });
 });
 
+test('expired messages whose taking is not answered stand in active, for the recovery', async () => {
+  const lease = await leaseOf(queue);
+  const old = { envelope: { createdMs: 1 } };
+  await queue.accept(newMessage('FIRST', ['a.example'], old));
+  // By digest from here on.
+  await queue.takeExpired(lease, 1, Date.now(), () => 0);
+  await queue.accept(newMessage('ONE', ['a.example'], old));
+  const lost = proxy.loseAnswerTo('{mf0}:hold');
+  await expect(queue.takeExpired(lease, 1, Date.now(), () => 0)).rejects.toThrow();
+  await lost;
+  const { messages } = await queue.activePage(lease, '');
+  expect(messages.map(({ envelope }) => envelope.queueId)).toEqual(['FIRST', 'ONE']);
+  const inAnHour = Date.now() + 3_600_000;
+  await vi.waitFor(async () => {
+    expect(await queue.takeExpired(lease, 5, inAnHour, () => 0)).toMatchObject({ active: ['FIRST', 'ONE'] });
+  });
+});
+
 test('adding a batch whose answer is lost throws; adding it again when it was worked off adds nothing', async () => {
   const lease = await leaseOf(queue);
   const batch = batchOf(await activated(queue, lease, newMessage('ONE')));

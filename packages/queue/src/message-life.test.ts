@@ -240,8 +240,8 @@ describe('conclude', () => {
 
   test('removes inbox entries through the one named and keeps later ones', async () => {
     const lease = await leaseOf(queue);
-    await queue.flush();
-    await queue.flush();
+    await queue.flushAll();
+    await queue.flushAll();
     const [first, second] = await queue.readInbox(0, '0', 0);
     await queue.conclude(lease, [], must(first).id);
     expect(await queue.readInbox(0, '0', 0)).toEqual([second]);

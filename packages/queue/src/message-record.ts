@@ -5,34 +5,64 @@
 import type { Envelope, Outcome } from '@mailfleet/smtp';
 import type { ActiveMessage, RoutedRecipient } from './ports.ts';
 
-export interface MessageRecord {
+interface RecordHead {
   readonly envelope: Envelope;
-  /** This shard's recipients. */
-  readonly recipients: readonly RoutedRecipient[];
   /** Home shard: holds the content. */
   readonly home: number;
 }
+
+interface WholeRecord extends RecordHead {
+  /** This shard's recipients. */
+  readonly recipients: readonly RoutedRecipient[];
+}
+
+/** Of a long list: recipients stand in pages beside it, and recipients.ts reads them. */
+export interface PagedRecord extends RecordHead {
+  readonly paged: {
+    /** This shard's recipients. */
+    readonly count: number;
+    /** Recipients of each page but the last. */
+    readonly size: number;
+    /** Index of each page's first recipient. */
+    readonly first: readonly number[];
+  };
+}
+
+export type MessageRecord = WholeRecord | PagedRecord;
 
 export function parseRecord(text: string): MessageRecord {
   return JSON.parse(text) as MessageRecord;
 }
 
-/** Reads a `view` of the scripts: [record, pass, warned, activated, [field, state, …]]. */
+/** Reads a `view` of the scripts: [record, pass, warned, activated, [field, state, …], held, forced]; of a long list it has no states. */
 export function parseView(view: unknown): ActiveMessage {
-  const [text, pass, warned, activatedMs, marks] = view as [string, string, string, string, string[]];
-  const { envelope, recipients, home } = parseRecord(text);
+  const [text, pass, warned, activatedMs, marks, held, forced] = view as [
+    string,
+    string,
+    string,
+    string,
+    string[],
+    string,
+    string,
+  ];
+  const record = parseRecord(text);
+  const recipients = 'recipients' in record ? record.recipients : [];
+  const unread = 'recipients' in record ? 0 : record.paged.count;
   const final = new Map<number, string>();
   for (let i = 0; i + 1 < marks.length; i += 2) final.set(Number(marks[i]?.slice(1)), marks[i + 1] ?? '');
   const inState = (wanted: string): number[] =>
     [...final].filter(([, state]) => state === wanted).map(([index]) => index);
   return {
-    envelope,
+    envelope: record.envelope,
     recipients: recipients.filter(({ index }) => !final.has(index)),
-    recipientCount: recipients.length,
-    contentShard: home,
+    unread,
+    recipientCount: recipients.length + unread,
+    contentShard: record.home,
     activatedMs: Number(activatedMs),
     pass: Number(pass),
     warned: warned !== '',
+    held: held !== '',
+    forcedExpire: forced !== '',
     unreported: inState('b'),
     unreportedSuccess: inState('s'),
   };

@@ -5,6 +5,8 @@ import { makeBouncePort } from './bounce.ts';
 import type { Bull } from './bull/bull.ts';
 import { makeContentFiles } from './content-files.ts';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { withDestinations } from './destination-port.ts';
+import type { DestinationPort } from './destination-ports.ts';
 import { makeIntakePort } from './intake.ts';
 import { keysOf } from './keys.ts';
 import { makeOperatorPort } from './operator.ts';
@@ -33,7 +35,10 @@ export type Queue = IntakePort &
   BouncePort &
   OperatorPort &
   ScriptPort &
+  DestinationPort &
   BoardPort & {
+    /** Resolves when Redis answers; waits while it is away. */
+    ping(): Promise<void>;
     /** Ends all connections. Let `work` and `workNotices` come home first. */
     close(): Promise<void>;
   };
@@ -41,7 +46,8 @@ export type Queue = IntakePort &
 export interface QueueOptions {
   readonly config: Config;
   readonly redisUrl: string;
-  readonly telemetry?: Telemetry;
+  /** Without a log, remarks about Redis become warnings of the process. */
+  readonly telemetry?: Pick<Telemetry, 'emit'> & Partial<Pick<Telemetry, 'log'>>;
   /** Spans of BullMQ's own, as part of the trace at hand. */
   readonly tracing?: boolean;
 }
@@ -49,7 +55,7 @@ export interface QueueOptions {
 /** Throws a sentence when the URL is wrong, Redis does not answer within ten seconds, or it can lose mail (see redis_data_loss_ok). */
 export async function openQueue(options: QueueOptions): Promise<Queue> {
   const { config, telemetry } = options;
-  const log = logOf(telemetry);
+  const log = logOf(telemetry?.log);
   const connections = makeConnections(parseRedisUrl(options.redisUrl), log);
   const redis = connections.open({ name: 'mailfleet', kind: 'pipelined' });
   const preflight = await preflightOf(redis, config.get('redis_data_loss_ok'));
@@ -82,17 +88,21 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
     now: Date.now,
     log,
   };
+  const intake = makeIntakePort(context);
   return {
-    ...makeIntakePort(context),
+    ...intake,
     ...makeSchedulerPort(context),
     ...makeWorkerPort(context),
     ...makeBouncePort(context),
-    ...makeOperatorPort(context, telemetry),
+    ...withDestinations(context, makeOperatorPort(context, intake, telemetry)),
     openScripts: (scripts) => unrepeatedRunner(connections, scripts),
     scriptKeys: (shard) => keysOfShard({ shards }, shard),
     async boardQueues() {
       const { batches, notices } = await bull();
       return shards.flatMap((_, shard) => [batches.queue(shard), notices.queue(shard)]);
+    },
+    async ping() {
+      await redis.ping();
     },
     async close() {
       const used = await loaded;
@@ -143,9 +153,8 @@ async function preflightOf(redis: Connection, dataLossOk: boolean): Promise<Pref
   }
 }
 
-function logOf(telemetry: Telemetry | undefined): ConnectionLog {
-  if (telemetry !== undefined) {
-    const { log } = telemetry;
+function logOf(log: Telemetry['log'] | undefined): ConnectionLog {
+  if (log !== undefined) {
     return { warn: (text) => log.warn(text), info: (text) => log.info(text) };
   }
   return {

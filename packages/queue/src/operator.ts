@@ -1,206 +1,194 @@
-/** The operator's port: listings page by page over shards and queues, and commands. A message of several shards is listed once per shard. */
+/**
+ * The operator's port: listings, and commands on the messages that are named by queue id or by selector. A selector walks
+ * pages and holds one at a time; a message of several shards is acted on as a whole, and counted once.
+ */
 import type { Telemetry } from '@mailfleet/telemetry';
 import { keysOfShard, type QueueContext } from './context.ts';
-import { settlePart } from './fanout.ts';
-import { pairs, parseRecord, parseStates } from './message-record.ts';
-import type { OperatorPort, QueueListing, QueueName, TimelineEntry } from './ports.ts';
-import { flushOne, flushPage, hold, listPage, release, remove } from './scripts/operator.ts';
+import { type ListedPart, listPart, listParts, makeListings, withoutRepeats } from './listings.ts';
+import { makeMessageCommands } from './operator-commands.ts';
+import type {
+  IntakePort,
+  OperatorCommand,
+  OperatorPort,
+  OperatorResult,
+  QueueListing,
+  QueueName,
+} from './ports.ts';
+import { requeue } from './requeue.ts';
+import { flushPage, flushSites } from './scripts/operator.ts';
+import { isAtSite } from './selector.ts';
 
-const QUEUES: readonly QueueName[] = ['active', 'incoming', 'deferred', 'hold'];
 const PAGE = 500;
+/** Messages that commands are under way for. */
+const AT_ONCE = 50;
 
-export function makeOperatorPort(context: QueueContext, telemetry: Telemetry | undefined): OperatorPort {
-  const { run, redis, shards, now } = context;
-  const timelineMs = context.config.get('message_timeline_time');
+/** Queues in which a command finds something to do. */
+const SOURCES: Readonly<Record<OperatorCommand['kind'], readonly QueueName[]>> = {
+  flush: ['deferred'],
+  hold: ['active', 'incoming', 'deferred'],
+  release: ['hold', 'active'],
+  delete: ['active', 'incoming', 'deferred', 'hold'],
+  expire: ['active', 'incoming', 'deferred', 'hold'],
+  'expire-and-release': ['active', 'incoming', 'deferred', 'hold'],
+  // A requeue of what is being delivered would be delivered twice; active is there so that it is refused with a reason.
+  requeue: ['active', 'incoming', 'deferred', 'hold'],
+};
 
-  const event = (step: string): string => {
-    const entry: TimelineEntry = { kind: 'event', atMs: now(), step };
-    return timelineMs > 0 ? JSON.stringify(entry) : '';
+export function makeOperatorPort(
+  context: QueueContext,
+  intake: IntakePort,
+  telemetry: Pick<Telemetry, 'emit'> | undefined,
+): OperatorPort {
+  const { run, shards, now } = context;
+  const commands = makeMessageCommands(context, telemetry);
+
+  /** True when it changed something, false when there was nothing to change, else why it cannot be. */
+  async function carryOut(command: OperatorCommand, queueId: string): Promise<boolean | string> {
+    switch (command.kind) {
+      case 'delete': {
+        const removed = await commands.remove(queueId);
+        if (removed) telemetry?.emit({ kind: 'deleted', queueId });
+        return removed;
+      }
+      case 'expire-and-release': {
+        const expired = await commands.expire(queueId);
+        return (await commands.release(queueId)) || expired;
+      }
+      case 'requeue': {
+        const done = await requeue(context, commands, intake, queueId, command.route);
+        if (done === undefined || 'reason' in done) return done?.reason ?? false;
+        const text = `requeued as ${done.queueId}`;
+        telemetry?.emit({ kind: 'remark', program: 'postsuper', queueId, text });
+        return true;
+      }
+      default:
+        return commands[command.kind](queueId);
+    }
+  }
+
+  async function act(
+    command: OperatorCommand,
+    found: readonly (readonly [queueId: string, queue: QueueName])[],
+  ): Promise<OperatorResult> {
+    const touched: OperatorResult['touched'][number][] = [];
+    const refused: OperatorResult['refused'][number][] = [];
+    for (let from = 0; from < found.length; from += AT_ONCE) {
+      const some = found.slice(from, from + AT_ONCE);
+      const answers = await Promise.all(some.map(([queueId]) => carryOut(command, queueId)));
+      for (const [i, [queueId, queue]] of some.entries()) {
+        const done = answers[i];
+        if (typeof done === 'string') refused.push({ queueId, reason: done });
+        else if (done === true) touched.push({ queueId, queue });
+      }
+    }
+    return { touched, refused };
+  }
+
+  /** What a dry run says: the messages that the command would change. */
+  const wouldTouch = ({ kind }: OperatorCommand, { queue, held, forcedExpire }: QueueListing): boolean => {
+    if (!SOURCES[kind].includes(queue)) return false;
+    if (kind === 'hold') return held !== true;
+    if (kind === 'release') return queue === 'hold' || held === true;
+    if (kind === 'expire') return !forcedExpire;
+    if (kind === 'expire-and-release') return !forcedExpire || queue === 'hold' || held === true;
+    if (kind === 'requeue') return queue !== 'active';
+    return true;
   };
-  /** Runs a command on every shard; true when one of them had the message. */
-  const onAnyShard = async (command: (shard: number) => Promise<boolean>): Promise<boolean> =>
-    (await Promise.all(shards.map((_, shard) => command(shard)))).includes(true);
 
   return {
-    async list({ queues = QUEUES, cursor, limit }) {
-      const messages: QueueListing[] = [];
-      let place = parseCursor(cursor);
-      while (place.shard < shards.length) {
-        const keys = keysOfShard(context, place.shard);
-        const queue = queues[place.queue];
-        if (queue === undefined) {
-          place = { shard: place.shard + 1, queue: 0, score: '', member: '' };
-          continue;
-        }
-        if (messages.length >= limit) return { messages, cursor: formatCursor(place) };
-        const most = Math.min(limit - messages.length, PAGE);
-        const found = (await run(
-          listPage,
-          [keys[queue]],
-          [keys.prefix, most, place.score, place.member],
-        )) as [string, string, string[]][];
-        for (const [score, , flat] of found) {
-          const listing = listingOf(queue, Number(score), pairs(flat));
-          if (listing !== undefined) messages.push(listing);
-        }
-        const [score = '', member = ''] = found.at(-1) ?? [];
-        place =
-          found.length < most
-            ? { ...place, queue: place.queue + 1, score: '', member: '' }
-            : { ...place, score, member };
-      }
-      return { messages };
-    },
+    ...makeListings(context),
 
-    async counts() {
-      const counts = { incoming: 0, active: 0, deferred: 0, hold: 0 };
-      await Promise.all(
-        shards.flatMap((keys) =>
-          QUEUES.map(async (queue) => {
-            const count = await redis.zcard(keys[queue]);
-            counts[queue] += count;
-          }),
-        ),
-      );
-      return counts;
-    },
-
-    async find(queueId) {
-      const parts = await Promise.all(
-        shards.map(async (keys) => {
-          const [fields, timeline, ...scores] = await Promise.all([
-            redis.hgetall(keys.message(queueId)),
-            redis.lrange(keys.timeline(queueId), 0, -1),
-            ...QUEUES.map((queue) => redis.zscore(keys[queue], queueId)),
-          ]);
-          const at = scores.findIndex((score) => score !== null);
-          const queue = QUEUES[at];
-          return {
-            listing:
-              queue === undefined
-                ? undefined
-                : listingOf(queue, Number(scores[at]), pairs(Object.entries(fields).flat())),
-            timeline: timeline.map((entry) => JSON.parse(entry) as TimelineEntry),
-          };
-        }),
-      );
-      const [first, ...others] = parts.flatMap(({ listing }) => (listing === undefined ? [] : [listing]));
-      const timeline = parts.flatMap((part) => part.timeline).sort((a, b) => startOf(a) - startOf(b));
-      if (first === undefined) return timeline.length === 0 ? undefined : { timeline };
-      const recipients = [first, ...others].flatMap((listing) => listing.recipients);
-      return { listing: { ...first, recipients }, timeline };
-    },
-
-    async flush(queueId) {
+    async flushAll() {
       await Promise.all(
         shards.map(async (keys) => {
-          if (queueId !== undefined) {
-            await run(flushOne, [keys.deferred, keys.inbox], [queueId, now()]);
-            return;
-          }
           const nowMs = now();
           while ((await run(flushPage, [keys.deferred, keys.inbox], [nowMs, PAGE])) === PAGE);
         }),
       );
     },
 
-    async hold(queueId) {
-      const held = await onAnyShard(async (shard) => {
-        const keys = keysOfShard(context, shard);
-        const names = [
-          keys.incoming,
-          keys.deferred,
-          keys.active,
-          keys.hold,
-          keys.message(queueId),
-          keys.timeline(queueId),
-        ];
-        return (await run(hold, names, [queueId, now(), event('held')])) === 1;
-      });
-      if (held) telemetry?.emit({ kind: 'held', queueId });
-      return held;
+    async flushSite(site, options) {
+      const where = { site };
+      // What is dead is revived on every shard, also where no message waits for it now.
+      if (options.cursor === undefined) await Promise.all(shards.map((_, shard) => flushOn(shard, site, [])));
+      const { parts, ...rest } = await listParts(context, { ...options, queues: ['deferred'], where });
+      const touched: OperatorResult['touched'][number][] = [];
+      for (const [shard, own] of Map.groupBy(parts, (part) => part.shard)) {
+        const flushed = new Set(await flushOn(shard, site, own));
+        const counted = await withoutRepeats(context, own, { queues: ['deferred'], where });
+        for (const { listing } of counted) {
+          const { queueId } = listing.envelope;
+          if (flushed.has(queueId)) touched.push({ queueId, queue: 'deferred' });
+        }
+      }
+      return { touched, refused: [], ...rest };
     },
 
-    async release(queueId) {
-      const released = await onAnyShard(async (shard) => {
-        const keys = keysOfShard(context, shard);
-        const names = [keys.hold, keys.incoming, keys.inbox, keys.message(queueId), keys.timeline(queueId)];
-        return (await run(release, names, [queueId, now(), event('released')])) === 1;
-      });
-      if (released) telemetry?.emit({ kind: 'released', queueId });
-      return released;
+    async command(command, queueIds, { dryRun = false } = {}) {
+      const named = await Promise.all(
+        [...new Set(queueIds)].map(async (queueId) => {
+          const found = await Promise.all(shards.map((keys) => listPart(context, keys, queueId)));
+          const listings = found.filter((listing) => listing !== undefined);
+          const listing = listings.find((each) => wouldTouch(command, each)) ?? listings[0];
+          return listing === undefined ? [] : [listing];
+        }),
+      );
+      const listings = named.flat();
+      return dryRun
+        ? dryResult(listings.filter((listing) => wouldTouch(command, listing)))
+        : act(
+            command,
+            listings.map((listing) => [listing.envelope.queueId, listing.queue]),
+          );
     },
 
-    async remove(queueId) {
-      const removed = await onAnyShard(async (shard) => {
-        const keys = keysOfShard(context, shard);
-        const left = (await run(
-          remove,
-          [
-            keys.incoming,
-            keys.deferred,
-            keys.active,
-            keys.hold,
-            keys.expiry,
-            keys.retiredParts,
-            keys.files,
-            keys.message(queueId),
-            keys.timeline(queueId),
-          ],
-          [queueId, now(), event('removed'), keys.prefix, shard, timelineMs],
-        )) as string[];
-        const [file = '', home = ''] = left;
-        if (file !== '') await context.files.remove(file);
-        if (home !== '') await settlePart(context, shard, Number(home), queueId);
-        return left.length > 0;
+    async commandWhere(command, { dryRun = false, queues, where = {}, cursor, limit }) {
+      const sources = SOURCES[command.kind].filter((queue) => queues === undefined || queues.includes(queue));
+      const [startMs, place] = parseCursor(cursor) ?? [now(), undefined];
+      const page = await listParts(context, {
+        queues: sources,
+        where,
+        limit,
+        ...(place === undefined ? {} : { cursor: place }),
       });
-      if (removed) telemetry?.emit({ kind: 'removed', queueId });
-      return removed;
+      // New mail of a requeue stands where the walk is yet to come.
+      const parts =
+        command.kind === 'requeue'
+          ? page.parts.filter(({ listing }) => listing.envelope.createdMs < startMs)
+          : page.parts;
+      const first = await withoutRepeats(context, parts, { queues: sources, where });
+      const listings = first.map(({ listing }) => listing);
+      const result = dryRun
+        ? dryResult(listings.filter((listing) => wouldTouch(command, listing)))
+        : await act(
+            command,
+            listings.map((listing) => [listing.envelope.queueId, listing.queue]),
+          );
+      return { ...result, ...(page.cursor === undefined ? {} : { cursor: `${startMs}/${page.cursor}` }) };
     },
   };
+
+  /** Makes these parts due, and has the leader revive what they wait for. */
+  async function flushOn(shard: number, site: string, parts: readonly ListedPart[]): Promise<string[]> {
+    const keys = keysOfShard(context, shard);
+    const wanted = site.toLowerCase();
+    const waited = parts.flatMap(({ listing }) => listing.recipients.filter((each) => isAtSite(site, each)));
+    const nexthops = new Set([wanted, `[${wanted}]`, ...waited.map(({ nexthop }) => nexthop.toLowerCase())]);
+    const ids = parts.map(({ listing }) => listing.envelope.queueId);
+    const args = [now(), JSON.stringify([...nexthops]), ...ids];
+    return (await run(flushSites, [keys.deferred, keys.inbox], args)) as string[];
+  }
 }
 
-/** One line of a listing: the recipients that are still open. Undefined when the record is gone. */
-function listingOf(
-  queue: QueueName,
-  score: number,
-  fields: ReadonlyMap<string, string>,
-): QueueListing | undefined {
-  const text = fields.get('e');
-  if (text === undefined) return undefined;
-  const { envelope, recipients } = parseRecord(text);
-  const { outcomes, final } = parseStates(fields);
+/** A walk's cursor: when it began, and the cursor of the listing. */
+function parseCursor(cursor: string | undefined): readonly [startMs: number, place: string] | undefined {
+  const [, startMs, place] = /^(\d+)\/(.*)$/s.exec(cursor ?? '') ?? [];
+  return startMs === undefined || place === undefined ? undefined : [Number(startMs), place];
+}
+
+function dryResult(listings: readonly QueueListing[]): OperatorResult {
   return {
-    queue,
-    envelope,
-    recipients: recipients
-      .filter(({ index }) => !final.has(index))
-      .map(({ index, address, transport, nexthop }) => {
-        const delayReason = outcomes.get(index)?.reason;
-        return { address, transport, nexthop, ...(delayReason === undefined ? {} : { delayReason }) };
-      }),
-    ...(queue === 'deferred' ? { dueMs: score } : {}),
-    forcedExpire: false,
+    touched: listings.map(({ envelope, queue }) => ({ queueId: envelope.queueId, queue })),
+    refused: [],
   };
-}
-
-function startOf(entry: TimelineEntry): number {
-  return entry.kind === 'attempt' ? entry.batchedMs : entry.atMs;
-}
-
-/** Where a listing stands: `shard queue score member`. */
-interface Place {
-  readonly shard: number;
-  readonly queue: number;
-  readonly score: string;
-  readonly member: string;
-}
-
-function formatCursor({ shard, queue, score, member }: Place): string {
-  return `${shard} ${queue} ${score} ${member}`;
-}
-
-function parseCursor(cursor = '0 0  '): Place {
-  const [shard = '0', queue = '0', score = '', member = ''] = cursor.split(' ');
-  return { shard: Number(shard), queue: Number(queue), score, member };
 }

@@ -87,6 +87,35 @@ export async function vanishedBatches(
   return gone.filter((id) => !own.has(id));
 }
 
+/** Which of these were taken back from BullMQ before any worker had them. */
+export async function recallBatches(
+  context: QueueContext,
+  bull: Batches,
+  shard: number,
+  batchIds: readonly string[],
+): Promise<readonly string[]> {
+  const recalled = new Set(await bull.recall(shard, batchIds));
+  for (const worker of recalled.size < batchIds.length ? await workersOf(context, shard) : []) {
+    const left = batchIds.filter((id) => !recalled.has(id));
+    for (const id of await bull.recall(shard, left, worker)) recalled.add(id);
+  }
+  return batchIds.filter((id) => recalled.has(id));
+}
+
+/** See Batches.holder, in whatever queue the batch is. */
+export async function holderOf(
+  context: QueueContext,
+  bull: Batches,
+  shard: number,
+  batchId: string,
+): ReturnType<Batches['holder']> {
+  for (const worker of [undefined, ...(await workersOf(context, shard))]) {
+    const holder = await bull.holder(shard, batchId, worker);
+    if (holder !== undefined) return holder;
+  }
+  return undefined;
+}
+
 /** @returns how many batches went back to the queue of all */
 export async function takeBackBatches(context: QueueContext, bull: Batches, lease: Lease): Promise<number> {
   const { shard } = lease;

@@ -15,6 +15,13 @@ import type {
   TimelineStep,
 } from '@mailfleet/smtp';
 import type { Queue as BullQueue } from 'bullmq';
+import type {
+  ControlChange,
+  DestinationControl,
+  DestinationName,
+  LeaderAnswer,
+  Subject,
+} from './destination-ports.ts';
 import type { RunScript, Script } from './scripts/script.ts';
 
 /** A recipient with its route. */
@@ -64,6 +71,12 @@ export interface IntakePort {
   claimIdempotencyKey(key: string, queueId: string, ttlMs: number): Promise<string>;
 }
 
+/** Outcomes that the scheduler itself decided. */
+export interface LocalResult extends RequestResult {
+  /** A recipient that has an outcome of an earlier attempt keeps that. */
+  readonly onlyUntried?: boolean;
+}
+
 /** Proof of leadership of a shard; every leader write carries it and is refused once another holds the lease. */
 export interface Lease {
   readonly shard: number;
@@ -73,7 +86,10 @@ export interface Lease {
 /** A message as the leader sees it when it enters the active queue: open recipients only. */
 export interface ActiveMessage {
   readonly envelope: Envelope;
+  /** None of a long list: the leader reads it in pages. */
   readonly recipients: readonly RoutedRecipient[];
+  /** Recipients of this shard that are not in `recipients`, open or not; readRecipients has them. */
+  readonly unread: number;
   /** Recipients of this shard in all, open or not. */
   readonly recipientCount: number;
   readonly contentShard: number;
@@ -82,9 +98,25 @@ export interface ActiveMessage {
   readonly pass: number;
   /** A delay warning was sent. */
   readonly warned: boolean;
+  /** An operator put it on hold: it goes there at the end of the pass. */
+  readonly held: boolean;
+  /** An operator expired it. */
+  readonly forcedExpire: boolean;
   /** Recipients bounced in an earlier pass whose notice was not posted (recovery). */
   readonly unreported: readonly number[];
   /** The same of recipients delivered whose sender asked to hear of it. */
+  readonly unreportedSuccess: readonly number[];
+}
+
+/** Some recipients of a message, in the order of their indexes: those that are still open. */
+export interface RecipientPage {
+  readonly recipients: readonly RoutedRecipient[];
+  /** Index of the last recipient looked at, where the next page goes on. */
+  readonly after: number;
+  /** Recipients behind that one, open or not. */
+  readonly unread: number;
+  /** As in ActiveMessage, of those looked at. */
+  readonly unreported: readonly number[];
   readonly unreportedSuccess: readonly number[];
 }
 
@@ -103,8 +135,30 @@ export type InboxEntry = { readonly id: string } & (
   | { readonly kind: 'batch-end'; readonly batchId: string; readonly returned: readonly string[] }
   /** A request to the bounce daemon is fulfilled; the rest says which. */
   | ({ readonly kind: 'notified' } & Pick<NoticeRequest, 'queueId' | 'pass' | 'notice' | 'term'>)
-  | { readonly kind: 'command'; readonly command: 'flush' | 'release' | 'reload'; readonly queueId?: string }
+  /** An operator set or lifted something on a destination. */
+  | { readonly kind: 'control'; readonly change: ControlChange }
+  /** Someone waits for the leader's answer under this name. */
+  | { readonly kind: 'ask'; readonly question: string; readonly subject: Subject }
+  /** What an operator did or asks: about a message, about destinations by their nexthop, or about all. */
+  | {
+      readonly kind: 'command';
+      readonly command: 'flush' | 'release' | 'reload' | 'hold' | 'delete' | 'expire';
+      readonly queueId?: string;
+      readonly nexthops?: readonly string[];
+    }
 );
+
+/** Messages that were found beyond their lifetime. */
+export interface ExpiredMessages {
+  /** From incoming and deferred, now in active: the leader returns them. */
+  readonly taken: readonly ActiveMessage[];
+  /** Queue ids of those that stand in active. */
+  readonly active: readonly string[];
+  /** Queue ids of those on hold; they are not named again before their release. */
+  readonly held: readonly string[];
+  /** How many the index named; fewer than asked for means that it names no more. */
+  readonly looked: number;
+}
 
 /** What the leader decides at the end of a message's pass. */
 export type Conclusion =
@@ -145,6 +199,19 @@ export interface SchedulerPort {
   /** False: the lease is lost, stop leading. */
   renewLease(lease: Lease, holder: string, ttlMs: number): Promise<boolean>;
   releaseLease(lease: Lease, holder: string): Promise<void>;
+  /** Who leads a shard, and for how long unless it renews. */
+  leaseState(shard: number): Promise<{ readonly holder: string; readonly leftMs: number } | undefined>;
+  /** One page of what operators have set on destinations of a shard; `''` begins and ends. */
+  controlsPage(
+    shard: number,
+    cursor: string,
+  ): Promise<{ readonly cursor: string; readonly controls: readonly DestinationControl[] }>;
+  /** Sites that workers told of these nexthops of the shard, in their order; undefined for one that nobody told of lately. */
+  sitesOf(shard: number, names: readonly DestinationName[]): Promise<readonly (string | undefined)[]>;
+  /** Makes the deferred messages due that would be at exactly `dueMs`; repeatable. */
+  wake(lease: Lease, dueMs: number, nowMs: number): Promise<void>;
+  /** Answers an `ask` of the inbox. */
+  answer(lease: Lease, question: string, answer: LeaderAnswer): Promise<void>;
   /** Moves up to `count` due messages to active and returns them, oldest due first. */
   activate(
     lease: Lease,
@@ -154,8 +221,25 @@ export interface SchedulerPort {
   ): Promise<readonly ActiveMessage[]>;
   /** Due time of the first deferred message, to set a timer by; what stands in incoming is always due. */
   nextDueMs(shard: number): Promise<number | undefined>;
+  /** First time (ms) at which a lifetime may end, to set a timer by. */
+  nextExpiryMs(shard: number): Promise<number | undefined>;
+  /**
+   * Looks at up to `count` messages whose lifetime ended by the index, which only tells when to look: `endOfLifetimeMs` decides. Rejects
+   * when its answer is lost, as `activate` does.
+   */
+  takeExpired(
+    lease: Lease,
+    count: number,
+    nowMs: number,
+    endOfLifetimeMs: (envelope: Envelope) => number,
+  ): Promise<ExpiredMessages>;
   /** One page of what stands in active, for recovery after a change of leader; `''` begins and ends. A message may come twice. */
   activePage(lease: Lease, cursor: string): Promise<{ cursor: string; messages: readonly ActiveMessage[] }>;
+  /**
+   * Up to `count` open recipients of a message behind the one with index `after` (-1 is the beginning). May hold fewer, or none, while
+   * there are more: then the next call goes on. A message that is gone has none.
+   */
+  readRecipients(shard: number, queueId: string, after: number, count: number): Promise<RecipientPage>;
   /** Entries after `after` ('0' for all unapplied), waiting up to `blockMs` for the first. */
   readInbox(shard: number, after: string, blockMs: number): Promise<readonly InboxEntry[]>;
   /**
@@ -164,7 +248,7 @@ export interface SchedulerPort {
    */
   conclude(lease: Lease, conclusions: readonly Conclusion[], through: string | undefined): Promise<void>;
   /** Records outcomes that the scheduler itself decided (dead destination, no transport), as a worker would. */
-  recordLocal(lease: Lease, result: RequestResult): Promise<void>;
+  recordLocal(lease: Lease, result: LocalResult): Promise<void>;
   /**
    * Adds batches that are not there yet. Rejects when Redis is away or its answer is lost: then they may have been added, which
    * outstandingBatches tells; the same of `activate` and activePage. BullMQ wants ids that are no plain number and hold no colon.
@@ -172,6 +256,8 @@ export interface SchedulerPort {
   addBatches(batches: readonly Batch[]): Promise<void>;
   /** Batches that wait in BullMQ or are with a worker, after a change of leader. */
   outstandingBatches(shard: number): Promise<readonly Batch[]>;
+  /** Takes batches that no worker has begun back from BullMQ; returns those. */
+  recallBatches(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
   /** Of these batch ids, those that BullMQ no longer holds as waiting or running: their worker vanished without a word. */
   vanishedBatches(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
   /** Gives batches that were meant for a worker (`Batch.worker`) to all when it is not heard of any more; returns how many. */
@@ -206,6 +292,8 @@ export interface WorkerPort {
       readonly signal: AbortSignal;
       readonly name: string;
       readonly ownBatches?: boolean;
+      /** Called every few seconds while batches are taken, none waits, or no session is free. */
+      readonly progress?: () => void;
     },
     deliver: (claimed: ClaimedBatch) => Promise<{ readonly returned: readonly string[] }>,
   ): Promise<void>;
@@ -219,6 +307,8 @@ export interface WorkerPort {
     batch: Batch,
     request: Batch['requests'][number],
   ): Promise<{ readonly open: readonly number[]; readonly inDoubt: boolean }>;
+  /** Remembers for a day which site a nexthop is of. */
+  reportSite(name: DestinationName, site: string): Promise<void>;
   /** Written, not awaited, just before the final dot. */
   markInDoubt(batch: Batch, queueId: string, recipients: readonly number[]): void;
   /** Durable when it resolves. Recipients that were final already are left alone and counted as duplicates. */
@@ -235,7 +325,12 @@ export interface NoticeMaterial {
 /** The bounce daemon's port. */
 export interface BouncePort {
   workNotices(
-    options: { readonly signal: AbortSignal; readonly name: string },
+    options: {
+      readonly signal: AbortSignal;
+      readonly name: string;
+      /** Called every few seconds while requests are taken or none waits. */
+      readonly progress?: () => void;
+    },
     handle: (request: NoticeRequest) => Promise<void>,
   ): Promise<void>;
   noticeMaterial(request: NoticeRequest): Promise<NoticeMaterial | undefined>;
@@ -258,7 +353,11 @@ export interface QueueListing {
     readonly nexthop: string;
     readonly delayReason?: string;
   }[];
+  /** Of a long list of recipients a page is listed; this many, open or not, stand behind it. */
+  readonly unlisted?: number;
   readonly dueMs?: number;
+  /** In active, and to go on hold at the end of the pass. */
+  readonly held?: boolean;
   readonly forcedExpire: boolean;
 }
 
@@ -286,23 +385,73 @@ export type TimelineEntry =
     }
   | { readonly kind: 'event'; readonly atMs: number; readonly step: string; readonly detail?: string };
 
-/** The operator's port: read-only listings and commands. */
+/** Which messages an operator means: all that is given must hold. Case does not matter. */
+export interface MessageSelector {
+  /** An address, `@domain` for all of a domain, '' for the null sender. */
+  readonly sender?: string;
+  /** Of a recipient that is still open: an address, or `@domain`. */
+  readonly recipient?: string;
+  /** Domain or nexthop of an open recipient, as `postqueue -s` names a site. */
+  readonly site?: string;
+  /** Arrived before this time (ms). */
+  readonly arrivedBeforeMs?: number;
+}
+
+/** A recipient's new route, or why there is none. */
+export type NewRoute =
+  | { readonly address: string; readonly transport: string; readonly nexthop: string }
+  | { readonly problem: string };
+
+/** What an operator can do to messages. Postfix: postsuper -h -H -d -e -f -r, postqueue -i. */
+export type OperatorCommand =
+  | { readonly kind: 'flush' | 'hold' | 'release' | 'delete' | 'expire' | 'expire-and-release' }
+  /** As new mail: recipients get their routes by `route`, the age starts anew. */
+  | { readonly kind: 'requeue'; readonly route: (address: string, sender: string) => Promise<NewRoute> };
+
+export interface OperatorResult {
+  /** What was changed, or would be in a dry run, and the queue it was found in. */
+  readonly touched: readonly { readonly queueId: string; readonly queue: QueueName }[];
+  /** What could not be changed now, and why. */
+  readonly refused: readonly { readonly queueId: string; readonly reason: string }[];
+}
+
+export interface ListOptions {
+  readonly queues?: readonly QueueName[];
+  readonly where?: MessageSelector;
+  readonly cursor?: string;
+  /** A message of several shards only where it is met first, not with each shard's recipients. */
+  readonly once?: boolean;
+  /** Messages to look at: with a selector the page may hold fewer, or none, and not be the last. */
+  readonly limit: number;
+}
+
+/** The operator's port: listings and commands, page by page. A message of several shards is one message to a command. */
 export interface OperatorPort {
   /** One page over all shards; an absent cursor in the answer means the end. */
-  list(options: {
-    readonly queues?: readonly QueueName[];
-    readonly cursor?: string;
-    readonly limit: number;
-  }): Promise<{
+  list(options: ListOptions): Promise<{
     readonly messages: readonly QueueListing[];
     readonly cursor?: string;
   }>;
   counts(): Promise<Readonly<Record<QueueName, number>>>;
   find(queueId: string): Promise<MessageView | undefined>;
-  flush(queueId?: string): Promise<void>;
-  hold(queueId: string): Promise<boolean>;
-  release(queueId: string): Promise<boolean>;
-  remove(queueId: string): Promise<boolean>;
+  /** All deferred mail is due, dead destinations are forgotten, defer_transports is lifted. */
+  flushAll(): Promise<void>;
+  /** One page of the deferred mail for a site is due, and the destinations that it waits for are revived. */
+  flushSite(
+    site: string,
+    options: { readonly cursor?: string; readonly limit: number },
+  ): Promise<OperatorResult & { readonly cursor?: string }>;
+  /** Messages by their queue ids: a few hundred at a time. */
+  command(
+    command: OperatorCommand,
+    queueIds: readonly string[],
+    options?: { readonly dryRun?: boolean },
+  ): Promise<OperatorResult>;
+  /** One page of the messages that a selector names. */
+  commandWhere(
+    command: OperatorCommand,
+    options: ListOptions & { readonly dryRun?: boolean },
+  ): Promise<OperatorResult & { readonly cursor?: string }>;
 }
 
 /** For the other package of the state layer: runs its scripts over a connection of this process. */

@@ -58,7 +58,7 @@ export function nexthopOn(shard: number, shards: number): string {
 export function newMessage(
   queueId: string,
   nexthops: readonly string[] = ['a.example'],
-  extra: Partial<NewMessage> & { envelope?: Partial<Envelope> } = {},
+  extra: Partial<Omit<NewMessage, 'envelope'>> & { envelope?: Partial<Envelope> } = {},
 ): NewMessage {
   const recipients: RoutedRecipient[] = nexthops.map((nexthop, index) => ({
     index,

@@ -14,6 +14,8 @@ export interface Attempt {
   readonly worker: string;
   /** Recipients who asked for a notice of success: their outcome is kept until it is sent. */
   readonly wantsSuccess: ReadonlySet<number>;
+  /** A recipient that has an outcome keeps it. */
+  readonly onlyUntried?: boolean;
 }
 
 /** Durable when it resolves; answers how many recipients were final before. */
@@ -43,7 +45,7 @@ export async function recordOutcomes(
     timelineMs,
   ];
   for (const outcome of outcomes) {
-    const state = stateOf(outcome, attempt.wantsSuccess);
+    const state = attempt.onlyUntried === true ? 'u' : stateOf(outcome, attempt.wantsSuccess);
     args.push(outcome.recipient, state, state === 'd' ? '' : JSON.stringify(outcome));
   }
   return Number(

@@ -1,18 +1,31 @@
 /** The scheduler's port. Every call with a lease is refused with LeaseLostError once another scheduler leads the shard. */
 import { hostname } from 'node:os';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { formatName } from './destination-words.ts';
+import { pageOfControls, readLease } from './destinations.ts';
+import { makeExpiry } from './expiry.ts';
 import { repeatCopies, settlePart, settleParts } from './fanout.ts';
+import { fenced } from './fenced.ts';
 import { makeInboxReader, nextInboxId } from './inbox.ts';
-import { parseView } from './message-record.ts';
-import { addBatches, outstandingBatches, takeBackBatches, vanishedBatches } from './own-batches.ts';
+import { parseRecord, parseView } from './message-record.ts';
+import {
+  addBatches,
+  outstandingBatches,
+  recallBatches,
+  takeBackBatches,
+  vanishedBatches,
+} from './own-batches.ts';
 import {
   type ActiveMessage,
   type Conclusion,
-  type Lease,
   LeaseLostError,
+  type RecipientPage,
+  type RoutedRecipient,
   type SchedulerPort,
 } from './ports.ts';
+import { look, type RecipientState } from './recipients.ts';
 import { recordOutcomes } from './record-outcomes.ts';
+import { answer, wake } from './scripts/destinations.ts';
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './scripts/leader.ts';
 import type { Argument } from './scripts/script.ts';
 import { sweepFiles } from './sweep.ts';
@@ -34,6 +47,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       const keys = keysOfShard(context, shard);
       return (await run(renewLease, [keys.lease, keys.fence], [holder, ttlMs, fence])) === 1;
     },
+    leaseState: (shard) => readLease(context, shard),
     async releaseLease({ shard }, holder) {
       await run(releaseLease, [keysOfShard(context, shard).lease], [holder]);
     },
@@ -74,6 +88,39 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       };
     },
 
+    async readRecipients(shard, queueId, after, count) {
+      const key = keysOfShard(context, shard).message(queueId);
+      const text = await redis.hget(key, 'e');
+      const record = text === null ? undefined : parseRecord(text);
+      if (record === undefined) {
+        return { recipients: [], after, unread: 0, unreported: [], unreportedSuccess: [] };
+      }
+      const { seen, unread } = await look(redis, key, record, after, count);
+      return pageOf(seen, unread, after, count);
+    },
+
+    controlsPage: (shard, cursor) => pageOfControls(context, shard, cursor, CHUNK),
+    async sitesOf(shard, names) {
+      if (names.length === 0) return [];
+      const keys = keysOfShard(context, shard);
+      const sites = await redis.mget(names.map((name) => keys.site(formatName(name))));
+      return sites.map((site) => site ?? undefined);
+    },
+    async wake(lease, dueMs, nowMs) {
+      const keys = keysOfShard(context, lease.shard);
+      if (dueMs <= nowMs) return;
+      const args = [lease.fence, dueMs, nowMs, CHUNK];
+      while ((await fenced(lease, run(wake, [keys.deferred, keys.fence], args))) === CHUNK);
+    },
+    async answer(lease, question, said) {
+      const keys = keysOfShard(context, lease.shard);
+      await fenced(
+        lease,
+        run(answer, [keys.answer(question), keys.fence], [lease.fence, JSON.stringify(said)]),
+      );
+    },
+
+    ...makeExpiry(context),
     readInbox: makeInboxReader(context),
     async conclude(lease, conclusions, through) {
       const keys = keysOfShard(context, lease.shard);
@@ -126,6 +173,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
             batchedMs: now(),
             worker: `qmgr@${hostname()}`,
             wantsSuccess: new Set(),
+            onlyUntried: result.onlyUntried === true,
           },
           result,
         ),
@@ -137,6 +185,8 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
     vanishedBatches: async (shard, batchIds) =>
       vanishedBatches(context, (await context.bull()).batches, shard, batchIds),
     takeBackBatches: async (lease) => takeBackBatches(context, (await context.bull()).batches, lease),
+    recallBatches: async (shard, batchIds) =>
+      recallBatches(context, (await context.bull()).batches, shard, batchIds),
 
     async finishFanout(lease, ageMs) {
       const fence = await redis.get(keysOfShard(context, lease.shard).fence);
@@ -154,16 +204,33 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
   }
 }
 
-function argumentsOf(conclusion: Exclude<Conclusion, { kind: 'notice' }>): Argument[] {
-  return [conclusion.kind, conclusion.queueId, conclusion.kind === 'defer' ? conclusion.dueMs : ''];
+/** As many of what was seen as hold `count` open recipients. */
+function pageOf(
+  seen: readonly RecipientState[],
+  unread: number,
+  after: number,
+  count: number,
+): RecipientPage {
+  const recipients: RoutedRecipient[] = [];
+  const unreported: number[] = [];
+  const unreportedSuccess: number[] = [];
+  let looked = 0;
+  for (const { recipient, state } of seen) {
+    if (recipients.length === count) break;
+    looked += 1;
+    if (state === undefined) recipients.push(recipient);
+    else if (state === 'b') unreported.push(recipient.index);
+    else if (state === 's') unreportedSuccess.push(recipient.index);
+  }
+  return {
+    recipients,
+    after: seen[looked - 1]?.recipient.index ?? after,
+    unread: unread + seen.length - looked,
+    unreported,
+    unreportedSuccess,
+  };
 }
 
-/** Turns a script's refusal into LeaseLostError. */
-async function fenced<T>(lease: Lease, answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof Error && error.message.includes('FENCED')) throw new LeaseLostError(lease.shard);
-    throw error;
-  }
+function argumentsOf(conclusion: Exclude<Conclusion, { kind: 'notice' }>): Argument[] {
+  return [conclusion.kind, conclusion.queueId, conclusion.kind === 'defer' ? conclusion.dueMs : ''];
 }

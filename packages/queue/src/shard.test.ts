@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { shardOf } from './shard.ts';
+import { fairShare, shardOf } from './shard.ts';
 
 test('a destination keeps its shard, whatever the case of its name', () => {
   // This very number (FNV-1a, 32 bits): another would strand the mail that is queued there.
@@ -19,4 +19,9 @@ test('destinations spread evenly over shards', () => {
 test('transports of one nexthop may differ', () => {
   const shards = new Set(['smtp', 'relay', 'lmtp', 'slow'].map((name) => shardOf(name, 'a.example', 64)));
   expect(shards.size).toBeGreaterThan(1);
+});
+
+test('what the fleet has is given out to the shards, and none goes without', () => {
+  expect([0, 1, 2].map((shard) => fairShare(50, 3, shard))).toEqual([17, 17, 16]);
+  expect([0, 1, 2].map((shard) => fairShare(1, 3, shard))).toEqual([1, 1, 1]);
 });

@@ -13,6 +13,14 @@ export function shardOfKey(key: string, shards: number): number {
   return shards === 1 ? 0 : hash(key) % shards;
 }
 
+/**
+ * What a shard gets of something that the fleet has so many of, sessions or slots: the remainder goes to the first shards,
+ * and no shard is left without, so with fewer than shards there are as many as shards.
+ */
+export function fairShare(count: number, shards: number, shard: number): number {
+  return Math.max(1, Math.floor(count / shards) + (shard < count % shards ? 1 : 0));
+}
+
 /** FNV-1a, 32 bits: short, and spreads names that differ in one letter. */
 export function hash(text: string): number {
   let value = 0x811c9dc5;

@@ -5,10 +5,15 @@
 import type { Batch } from '@mailfleet/smtp';
 import { readContent } from './content.ts';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { formatName } from './destination-words.ts';
 import { keepAlive } from './own-batches.ts';
 import type { WorkerPort } from './ports.ts';
 import { recordOutcomes } from './record-outcomes.ts';
 import { endBatch, markInDoubt } from './scripts/delivery.ts';
+import { shardOf } from './shard.ts';
+
+/** Mail hosts change seldom, and each lookup of a worker tells anew. */
+const SITE_MS = 86_400_000;
 
 export function makeWorkerPort(context: QueueContext): WorkerPort {
   const { run, prompt, redis, log } = context;
@@ -17,12 +22,13 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
   let workerName = 'worker';
 
   return {
-    async work({ sessions, signal, name, ownBatches = false }, deliver) {
+    async work({ name, ownBatches = false, ...options }, deliver) {
       workerName = name;
       await prompt.ready();
       const { batches } = await context.bull();
+      const { signal } = options;
       const alive = ownBatches ? keepAlive(context, name, signal) : undefined;
-      await batches.work({ sessions, signal, name, ownBatches }, async (held) => {
+      await batches.work({ name, ownBatches, ...options }, async (held) => {
         const { batch, token, handedOutBefore, lost } = held;
         const done = new Set<string>();
         recorded.set(batch.id, done);
@@ -68,6 +74,11 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
         open,
         inDoubt: indexes.some((_, i) => states[2 * i] === null && states[2 * i + 1] !== null),
       };
+    },
+
+    async reportSite(name, site) {
+      const shard = shardOf(name.transport, name.nexthop, context.shards.length);
+      await redis.set(keysOfShard(context, shard).site(formatName(name)), site, 'PX', SITE_MS);
     },
 
     markInDoubt(batch, queueId, recipients) {

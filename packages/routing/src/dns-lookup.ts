@@ -32,18 +32,23 @@ export interface LookupSettings {
   readonly searchList?: boolean;
 }
 
+/** Sentences for the log. */
+interface LookupRemarks {
+  readonly warnings: readonly string[];
+  /** What happened as main.cf wants it. */
+  readonly notes: readonly string[];
+}
+
 export type LookupResult<T extends LookupType> =
-  | {
+  | ({
       readonly kind: 'ok';
       readonly records: readonly RecordData[T][];
       /** The name that holds the records: the end of the chain of aliases. */
       readonly canonicalName: string;
       /** DNSSEC was asked for, and every answer on the way had the AD bit. */
       readonly validated: boolean;
-      /** Sentences for the log. */
-      readonly warnings: readonly string[];
-    }
-  | { readonly kind: LookupFailure; readonly reason: string; readonly warnings: readonly string[] };
+    } & LookupRemarks)
+  | ({ readonly kind: LookupFailure; readonly reason: string } & LookupRemarks);
 
 export async function lookupRecords<T extends LookupType>(
   ask: Ask,
@@ -52,7 +57,13 @@ export async function lookupRecords<T extends LookupType>(
   settings: LookupSettings = {},
 ): Promise<LookupResult<T>> {
   const warnings: string[] = [];
-  const failure = (kind: LookupFailure, reason: string): LookupResult<T> => ({ kind, reason, warnings });
+  const notes: string[] = [];
+  const failure = (kind: LookupFailure, reason: string): LookupResult<T> => ({
+    kind,
+    reason,
+    warnings,
+    notes,
+  });
   const first = toALabel(name);
   if (first === undefined || !isHostname(first.replace(/^\*\./, ''))) {
     return failure('notfound', `Name service error for ${name}: invalid host or domain name`);
@@ -99,7 +110,7 @@ export async function lookupRecords<T extends LookupType>(
     const filtered =
       settings.replyFilter === undefined
         ? usable
-        : await filterAnswers(settings.replyFilter, usable, (sentence) => warnings.push(sentence));
+        : await filterAnswers(settings.replyFilter, usable, { warnings, notes });
     if (filtered === undefined || filtered.length === 0) {
       const trouble = `Error looking up name=${current} type=${type}: `;
       return filtered === undefined
@@ -107,7 +118,7 @@ export async function lookupRecords<T extends LookupType>(
         : failure('policy', `${trouble}DNS reply filter drops all results`);
     }
     const data = filtered.map((record) => dataOf(record) as RecordData[T]);
-    return { kind: 'ok', records: data, canonicalName: owner, validated, warnings };
+    return { kind: 'ok', records: data, canonicalName: owner, validated, warnings, notes };
   }
   const reason = `Name server loop for ${current}`;
   warnings.push(`dns_lookup: ${reason}`);

@@ -30,12 +30,13 @@ interface Setting {
 async function find(
   text: string,
   setting: Setting = {},
-): Promise<HostsResult & { warnings: readonly string[] }> {
+): Promise<HostsResult & { warnings: readonly string[]; notes: readonly string[] }> {
   const { protocol = 'smtp' } = setting;
   const config = makeConfig({ inet_protocols: 'ipv4', ...setting.config });
   await dns?.close();
   dns = await startDnsServer({ zones: setting.zones ?? {} });
   const warnings: string[] = [];
+  const notes: string[] = [];
   const parsed = parseDestination(text, readDestinationSyntax(config, protocol));
   if (!parsed.ok) throw new Error(parsed.reason);
   const result = await findHosts(parsed.destination, {
@@ -44,9 +45,10 @@ async function find(
     ownAddresses: new Set(['127.0.0.9']),
     random: () => 0.999_999,
     warn: (sentence) => warnings.push(sentence),
+    note: (sentence) => notes.push(sentence),
     ...setting.search,
   });
-  return { ...result, warnings };
+  return { ...result, warnings, notes };
 }
 
 function hosts(result: HostsResult): string[] {
@@ -300,6 +302,6 @@ describe('SRV', () => {
       config: { ...config, allow_srv_lookup_fallback: 'yes' },
     });
     expect(hosts(fallback)).toEqual(['m1.t[127.0.0.1]:587']);
-    expect(fallback.warnings).toEqual([`skipping SRV lookup for _submission._tcp.d.t: ${reason}`]);
+    expect(fallback.notes).toEqual([`skipping SRV lookup for _submission._tcp.d.t: ${reason}`]);
   });
 });

@@ -4,7 +4,7 @@
  */
 import { orderAddresses } from './address-order.ts';
 import type { LookupFailure } from './dns-lookup.ts';
-import { type AddressFailure, findHostAddresses } from './host-addresses.ts';
+import { type AddressFailure, findHostAddresses, tell } from './host-addresses.ts';
 import type { HostAddress, HostSearch, HostsResult } from './host-search.ts';
 import { isNumericAddress, normalizeAddress } from './hostname.ts';
 import type { Destination } from './nexthop.ts';
@@ -50,7 +50,7 @@ async function findHost(destination: Destination, search: HostSearch): Promise<H
 async function findMxHosts(destination: Destination, search: HostSearch): Promise<HostsResult> {
   const { host: domain, port } = destination;
   const result = await search.resolver.lookup(domain, 'MX', search.settings.lookups);
-  for (const warning of result.warnings) search.warn?.(warning);
+  tell(result, search);
   if (result.kind === 'ok') {
     const targets = result.records
       .map((record) => ({ host: record.exchange, port, preference: record.preference }))
@@ -76,7 +76,7 @@ const MX_STATUS: Readonly<Record<LookupFailure, string>> = {
 async function findSrvHosts(destination: Destination, search: HostSearch): Promise<HostsResult | undefined> {
   const name = `_${destination.service}._tcp.${destination.host}`;
   const result = await search.resolver.lookup(name, 'SRV', search.settings.lookups);
-  for (const warning of result.warnings) search.warn?.(warning);
+  tell(result, search);
   let found: HostsResult;
   if (result.kind === 'ok') {
     const targets = orderSrvRecords(result.records, search.random ?? Math.random).map((record) => ({
@@ -92,7 +92,7 @@ async function findSrvHosts(destination: Destination, search: HostSearch): Promi
   const { allowSrvLookupFallback, ignoreSrvLookupError } = search.settings;
   const trouble = result.kind === 'retry' || result.kind === 'invalid' || result.kind === 'fail';
   if (!allowSrvLookupFallback && !(ignoreSrvLookupError && trouble)) return found;
-  search.warn?.(`skipping SRV lookup for ${name}: ${found.reason}`);
+  search.note?.(`skipping SRV lookup for ${name}: ${found.reason}`);
   return undefined;
 }
 

@@ -52,6 +52,15 @@ export async function findHostAddresses(
   return lookUpNatively(host, search, soft);
 }
 
+/** What a lookup has for the log. */
+export function tell(
+  { warnings, notes }: { readonly warnings: readonly string[]; readonly notes: readonly string[] },
+  search: Pick<HostSearch, 'warn' | 'note'>,
+): void {
+  for (const warning of warnings) search.warn?.(warning);
+  for (const note of notes) search.note?.(note);
+}
+
 async function lookUpInDns(
   host: string,
   search: HostSearch,
@@ -67,7 +76,7 @@ async function lookUpInDns(
     })),
   );
   for (const { family, result } of results) {
-    for (const warning of result.warnings) search.warn?.(warning);
+    tell(result, search);
     if (result.kind !== 'ok') {
       // On a tie the last one is reported.
       if (failure === undefined || RANK.indexOf(result.kind) >= RANK.indexOf(failure.kind)) failure = result;

@@ -15,6 +15,8 @@ export interface HostFinderOptions {
   readonly resolver: Resolver;
   /** Sentences for the log that are not the result. */
   readonly warn?: (sentence: string) => void;
+  /** The same where nothing is wrong. */
+  readonly note?: (sentence: string) => void;
   /** From 0 up to 1; default Math.random. */
   readonly random?: () => number;
   readonly lookupNative?: NativeLookup;

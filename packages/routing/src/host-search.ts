@@ -77,6 +77,8 @@ export interface HostSearch {
   readonly ownAddresses: OwnAddresses;
   /** Sentences for the log that are not the result. */
   readonly warn?: (sentence: string) => void;
+  /** The same where nothing is wrong. */
+  readonly note?: (sentence: string) => void;
   /** From 0 up to 1; default Math.random. */
   readonly random?: () => number;
   /** Default: the system's, dns.lookup. */

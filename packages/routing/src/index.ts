@@ -21,7 +21,13 @@ export {
   parseNexthop,
   splitDestinations,
 } from './nexthop.ts';
-export { findOwnAddresses, type NativeLookup, type OwnAddresses } from './own-addresses.ts';
+export {
+  findOwnAddresses,
+  findSourceAddresses,
+  type NativeLookup,
+  type OwnAddresses,
+  type SourceAddresses,
+} from './own-addresses.ts';
 export { createResolver, type Resolver, type ResolverOptions } from './resolver.ts';
 export { createRouter, type Route, type Router, type RouterOptions } from './router.ts';
 export { type TransportAgent, transportAgent } from './transport.ts';

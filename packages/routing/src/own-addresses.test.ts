@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import { makeConfig } from '@mailfleet/config';
-import { expect, test } from 'vitest';
-import { findOwnAddresses } from './own-addresses.ts';
+import { describe, expect, test } from 'vitest';
+import { findOwnAddresses, findSourceAddresses } from './own-addresses.ts';
 
 test('all interfaces, and what stands before them', async () => {
   const own = await findOwnAddresses(makeConfig({ proxy_interfaces: '192.0.2.1, [2001:DB8::0:1]' }));
@@ -29,4 +29,27 @@ test('loopback-only', async () => {
     '127.0.0.1',
     '::1',
   ]);
+});
+
+describe('the address to connect from', () => {
+  const outside = Object.values(networkInterfaces()).flatMap((addresses) =>
+    (addresses ?? []).filter(({ internal, family }) => !internal && family === 'IPv4'),
+  )[0]?.address;
+  const source = (inet_interfaces: string) => findSourceAddresses(makeConfig({ inet_interfaces }));
+
+  test('a machine of these tests has an address besides loopback', () => {
+    expect(outside).toBeDefined();
+  });
+
+  test.each<[string, string, object]>([
+    ['all interfaces', 'all', {}],
+    ['loopback', '127.0.0.1, ::1', {}],
+    ['loopback-only', 'loopback-only', {}],
+    ['one of this machine', `${outside}, ::1`, { ipv4: outside }],
+    ['the same twice', `${outside}, [${outside}]`, { ipv4: outside }],
+    ['two of one family', `${outside}, 127.0.0.1`, {}],
+    ['one of another machine', '192.0.2.1', {}],
+  ])('%s', async (_, interfaces, expected) => {
+    expect(await source(interfaces)).toEqual(expected);
+  });
 });

@@ -11,22 +11,22 @@ export type FilteredAnswers = readonly Answer[] | undefined;
 export async function filterAnswers(
   table: Table,
   answers: readonly Answer[],
-  warn: (sentence: string) => void,
+  remarks: { readonly warnings: string[]; readonly notes: string[] },
 ): Promise<FilteredAnswers> {
   const kept: Answer[] = [];
   for (const answer of answers) {
     const line = zoneLine(answer);
     const result = await table.lookup(line);
     if (result.kind === 'error') {
-      warn(`${table.spec}: lookup error for DNS record '${line}': ${result.reason}`);
+      remarks.warnings.push(`${table.spec}: lookup error for DNS record '${line}': ${result.reason}`);
       return undefined;
     }
     if (result.kind === 'miss') {
       kept.push(answer);
     } else if (result.value.trim().toUpperCase() === 'IGNORE') {
-      warn(`ignoring DNS RR: ${line}`);
+      remarks.notes.push(`ignoring DNS RR: ${line}`);
     } else {
-      warn(`${table.spec}: unknown DNS filter action: "${result.value}"`);
+      remarks.warnings.push(`${table.spec}: unknown DNS filter action: "${result.value}"`);
       return undefined;
     }
   }

@@ -296,6 +296,23 @@ describe('the cache', () => {
     expect(await resolver.lookup('a.test', 'A')).toMatchObject({ kind: 'ok' });
   });
 
+  test('holds a bounded number of records, however many an answer has', async () => {
+    const many = (count: number) => ({ A: Array.from({ length: count }, (_, index) => `127.0.1.${index}`) });
+    const { resolver, dns } = await start(
+      { 'a.test': many(31), 'b.test': many(15), 'c.test': many(14), 'd.test': many(10) },
+      { cacheSize: 3 },
+    );
+    const asked = async (...names: string[]): Promise<string[]> => {
+      const before = dns.queries.length;
+      for (const name of names) await resolver.lookup(name, 'A');
+      return dns.queries.slice(before).map((query) => query.name);
+    };
+    expect(await asked('a.test', 'a.test'), 'too many for three answers').toEqual(['a.test', 'a.test']);
+    expect(await asked('b.test', 'c.test', 'b.test')).toEqual(['b.test', 'c.test']);
+    expect(await asked('d.test', 'b.test', 'd.test'), 'no room beside both').toEqual(['d.test']);
+    expect(await asked('c.test')).toEqual(['c.test']);
+  });
+
   test('forgets what was used least recently', async () => {
     const { resolver, dns } = await start({ '*.test': { A: '127.0.0.1' } }, { cacheSize: 2 });
     for (const name of ['a.test', 'b.test', 'a.test', 'c.test', 'a.test', 'b.test'])

@@ -15,10 +15,10 @@ export interface RegistryKeys {
 }
 
 export const registryKeys = (prefix: string): RegistryKeys => ({
-  all: `${prefix}s:all`,
-  records: `${prefix}s:records`,
+  all: `${prefix}session:all`,
+  records: `${prefix}session:records`,
 });
 
 /** Ids of one destination's sessions, likewise. */
 export const destinationKey = (prefix: string, { transport, nexthop }: Destination): string =>
-  `${prefix}s:to:${transport}:${nexthop}`;
+  `${prefix}session:to:${transport}:${nexthop}`;

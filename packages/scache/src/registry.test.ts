@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeConfig } from '@mailfleet/config';
 import { openQueue, type Queue, startEmbeddedRedis } from '@mailfleet/queue';
-import { randomFrom, testSeed, waitFor } from '@mailfleet/test-kit';
+import { randomFrom, testSeeds, waitFor } from '@mailfleet/test-kit';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type ListedSession, openSessionRegistry, type SessionRegistry } from './registry.ts';
@@ -53,13 +53,13 @@ const session = (id: string, more: Partial<ListedSession> = {}): ListedSession =
   ...more,
 });
 
-const listed = (): Promise<number> => redis.zcard('{mf0}:s:all');
+const listed = (): Promise<number> => redis.zcard('{mf0}:session:all');
 
 /** Lists sessions one after the other; resolves when Redis has them. */
 async function park(idleMs: number, ...sessions: readonly ListedSession[]): Promise<void> {
   for (const each of sessions) {
     registry.park(each, idleMs);
-    await waitFor(async () => (await redis.hexists('{mf0}:s:records', each.id)) === 1);
+    await waitFor(async () => (await redis.hexists('{mf0}:session:records', each.id)) === 1);
   }
 }
 
@@ -82,7 +82,7 @@ test('a session that its worker took back is not claimed', async () => {
   registry.drop(session('one'));
   await waitFor(async () => (await listed()) === 0);
   expect(await registry.claim(destination, 1)).toEqual([]);
-  expect((await redis.keys('{mf0}:s:*')).length).toBe(0);
+  expect((await redis.keys('{mf0}:session:*')).length).toBe(0);
 });
 
 test('nor one of a worker that is silent, or was never heard of', async () => {
@@ -98,12 +98,12 @@ test('nor one of a worker that is silent, or was never heard of', async () => {
 
 test('a session is given up before its worker closes it, and leaves nothing behind', async () => {
   registry.park(session('short'), 20);
-  await waitFor(async () => (await redis.hlen('{mf0}:s:records')) === 1);
+  await waitFor(async () => (await redis.hlen('{mf0}:session:records')) === 1);
   await waitFor(async () => (await registry.page(0, 0, 10)).length === 0);
   expect(await registry.claim(destination, 1)).toEqual([]);
   await park(HOUR_MS, session('next', { destination: { ...destination, nexthop: 'b.example' } }));
-  expect(await redis.hkeys('{mf0}:s:records')).toEqual(['next']);
-  for (const key of await redis.keys('{mf0}:s:*')) {
+  expect(await redis.hkeys('{mf0}:session:records')).toEqual(['next']);
+  for (const key of await redis.keys('{mf0}:session:*')) {
     expect(await redis.pttl(key), key).toBeGreaterThan(0);
   }
 });
@@ -138,32 +138,38 @@ test('with connection_cache_share off nothing is listed or found', async () => {
   expect(await listed()).toBe(1);
 });
 
-test(`however many claim at once while sessions come and go, none is claimed twice (TEST_SEED=${testSeed})`, async () => {
-  const random = randomFrom(testSeed);
-  const claimers = [registry, ...[1, 2, 3].map(() => openSessionRegistry({ config: makeConfig({}), queue }))];
-  const holder = (id: number): string => `holder-${id}`;
-  const claimed: string[] = [];
-  let parked = 0;
-  let dropped = 0;
-  const steps: Promise<unknown>[] = [];
-  for (let step = 0; step < 600; step += 1) {
-    if (random.next() < 0.45) {
-      parked += 1;
-      // One worker each, so that a claim tells which session it got.
-      await alive(holder(parked));
-      registry.park(session(`s${parked}`, { worker: holder(parked) }), HOUR_MS);
-    } else if (random.next() < 0.1 && parked > 0) {
-      registry.drop(session(`s${random.below(parked) + 1}`));
-      dropped += 1;
-    } else {
-      const claimer = claimers[random.below(claimers.length)] ?? registry;
-      steps.push(claimer.claim(destination, random.below(3) + 1).then((owners) => claimed.push(...owners)));
+test.each(testSeeds)(
+  'however many claim at once while sessions come and go, none is claimed twice (seed %i)',
+  async (seed) => {
+    const random = randomFrom(seed);
+    const claimers = [
+      registry,
+      ...[1, 2, 3].map(() => openSessionRegistry({ config: makeConfig({}), queue })),
+    ];
+    const holder = (id: number): string => `holder-${id}`;
+    const claimed: string[] = [];
+    let parked = 0;
+    let dropped = 0;
+    const steps: Promise<unknown>[] = [];
+    for (let step = 0; step < 600; step += 1) {
+      if (random.next() < 0.45) {
+        parked += 1;
+        // One worker each, so that a claim tells which session it got.
+        await alive(holder(parked));
+        registry.park(session(`s${parked}`, { worker: holder(parked) }), HOUR_MS);
+      } else if (random.next() < 0.1 && parked > 0) {
+        registry.drop(session(`s${random.below(parked) + 1}`));
+        dropped += 1;
+      } else {
+        const claimer = claimers[random.below(claimers.length)] ?? registry;
+        steps.push(claimer.claim(destination, random.below(3) + 1).then((owners) => claimed.push(...owners)));
+      }
     }
-  }
-  await Promise.all(steps);
-  const rest = await registry.claim(destination, 1000);
-  const all = [...claimed, ...rest];
-  expect(new Set(all).size).toBe(all.length);
-  expect(all.length).toBeGreaterThanOrEqual(parked - dropped);
-  expect(claimed.length).toBeGreaterThan(50);
-});
+    await Promise.all(steps);
+    const rest = await registry.claim(destination, 1000);
+    const all = [...claimed, ...rest];
+    expect(new Set(all).size).toBe(all.length);
+    expect(all.length).toBeGreaterThanOrEqual(parked - dropped);
+    expect(claimed.length).toBeGreaterThan(50);
+  },
+);

@@ -18,8 +18,9 @@ export async function carryOut(
   telemetry: Pick<Telemetry, 'emit'>,
   turn: Turn,
   through: string | undefined,
+  nowMs: number,
 ): Promise<void> {
-  const { batches, locals, conclusions, events, concluded } = turn;
+  const { batches, locals, conclusions, wakes, events, concluded } = turn;
   const { lease } = kept;
   for (const event of events) telemetry.emit(event);
   for (let from = 0; from < locals.length; from += CHUNK) {
@@ -27,6 +28,13 @@ export async function carryOut(
   }
   // Adding a batch is not fenced: the next leader could not know of one that we add after our time.
   if (batches.length > 0 && kept.isHeld()) await addTraced(batches, port.addBatches);
-  if (conclusions.length > 0 || through !== undefined) await port.conclude(lease, conclusions, through);
+  // After the conclusions, which may have put mail back until that time; before the entry that asked for it is removed.
+  if (wakes.length > 0) {
+    await port.conclude(lease, conclusions, undefined);
+    for (const dueMs of wakes) await port.wake(lease, dueMs, nowMs);
+    await port.conclude(lease, [], through);
+  } else if (conclusions.length > 0 || through !== undefined) {
+    await port.conclude(lease, conclusions, through);
+  }
   for (const event of concluded) telemetry.emit(event);
 }

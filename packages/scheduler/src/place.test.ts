@@ -2,7 +2,7 @@ import type { Batch } from '@mailfleet/smtp';
 import { expect, test } from 'vitest';
 import { makePlacing } from './place.ts';
 
-const batch = (id: string, nexthop: string, caching?: Batch['caching']): Batch => ({
+const batch = (id: string, nexthop: string, connectionLoad = false): Batch => ({
   id,
   shard: 0,
   fence: 1,
@@ -11,7 +11,7 @@ const batch = (id: string, nexthop: string, caching?: Batch['caching']): Batch =
   nexthop,
   batchedMs: 0,
   requests: [],
-  ...(caching === undefined ? {} : { caching }),
+  ...(connectionLoad ? { connectionLoad } : {}),
 });
 
 /** Sessions that wait, by nexthop: the workers that hold them. */
@@ -33,10 +33,10 @@ test('batches go to workers that have a session, the rest to anyone', async () =
   const registry = registryOf({ 'a.example': ['w1', 'w2'], 'b.example': ['w3'] });
   const place = makePlacing(registry, false);
   const batches = [
-    batch('1', 'a.example', 'load-store'),
-    batch('2', 'b.example', 'load'),
-    batch('3', 'a.example', 'load-store'),
-    batch('4', 'a.example', 'load-store'),
+    batch('1', 'a.example', true),
+    batch('2', 'b.example', true),
+    batch('3', 'a.example', true),
+    batch('4', 'a.example', true),
     batch('5', 'b.example'),
   ];
   expect(placed(await place(batches))).toEqual(['1 w1', '2 w3', '3 w2', '4 anyone', '5 anyone']);
@@ -52,5 +52,5 @@ test('without a hint nothing is asked, unless workers park sessions unasked', as
 
 test('without an answer the batches go out all the same', async () => {
   const place = makePlacing({ claim: () => Promise.reject(new Error('Redis is away')) }, true);
-  expect(placed(await place([batch('1', 'a.example', 'load')]))).toEqual(['1 anyone']);
+  expect(placed(await place([batch('1', 'a.example', true)]))).toEqual(['1 anyone']);
 });

@@ -10,7 +10,7 @@ export type PlaceBatches = (batches: readonly Batch[]) => Promise<Batch[]>;
 /** @param always workers park sessions of destinations that the scheduler sends no hint for */
 export function makePlacing(registry: Pick<SessionRegistry, 'claim'>, always: boolean): PlaceBatches {
   return async (batches) => {
-    const wanted = batches.filter(({ caching }) => always || caching !== undefined);
+    const wanted = batches.filter(({ connectionLoad }) => always || connectionLoad === true);
     if (wanted.length === 0) return [...batches];
     const owners = new Map<string, string>();
     const destinations = Map.groupBy(wanted, ({ transport, nexthop }) => `${transport} ${nexthop}`);

@@ -5,6 +5,7 @@
  */
 import type { ActiveMessage, Lease, SchedulerPort } from '@mailfleet/queue';
 import type { SchedulerCore } from './core/scheduler.ts';
+import type { Sites } from './sites.ts';
 
 /** @returns id of the last inbox entry applied, if any */
 export async function recover(
@@ -12,6 +13,7 @@ export async function recover(
   lease: Lease,
   core: SchedulerCore,
   now: () => number,
+  sites: Sites | undefined,
 ): Promise<string | undefined> {
   const batches = await port.outstandingBatches(lease.shard);
   const messages: ActiveMessage[] = [];
@@ -21,6 +23,7 @@ export async function recover(
     cursor = page.cursor;
     if (cursor === '') break;
   }
+  await sites?.learn(lease.shard, [...batches, ...messages.flatMap(({ recipients }) => recipients)]);
   core.restore(messages, batches, now());
   return await drainInbox(port, lease.shard, core, undefined, now);
 }

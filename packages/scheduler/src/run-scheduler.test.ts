@@ -22,6 +22,7 @@ const WAIT_MS = 20_000;
 let directory: string;
 let redis: EmbeddedRedis;
 let queue: Queue;
+let values: Record<string, string>;
 let config: Config;
 let telemetry: Telemetry;
 let events: MailEvent[];
@@ -35,7 +36,7 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 beforeEach(async () => {
   const data = await mkdtemp(join(directory, 'redis-'));
   redis = await startEmbeddedRedis({ directory: data, socket: true });
-  config = makeConfig({
+  values = {
     content_directory: join(data, 'content'),
     maillog_file: join(data, 'maillog'),
     scheduler_shards: '2',
@@ -43,7 +44,8 @@ beforeEach(async () => {
     batch_lease_time: '1s',
     minimal_backoff_time: '1s',
     maximal_backoff_time: '1s',
-  });
+  };
+  config = makeConfig(values);
   events = [];
   running = [];
   telemetry = createTelemetry({ config, program: 'qmgr', sinks: [(event) => events.push(event)] });
@@ -204,6 +206,40 @@ test('a bounced message waits for its notice; error: needs no worker', async () 
   );
 }, 60_000);
 
+test('a long list is read bit by bit, also by the next leader, and each of its recipients is tried once', async () => {
+  config = makeConfig({
+    ...values,
+    qmgr_message_active_limit: '20',
+    qmgr_message_recipient_limit: '20',
+    smtp_recipient_limit: '200',
+    smtp_destination_recipient_limit: '10',
+    destination_batch_limit: '2',
+  });
+  const noticed: number[] = [];
+  start((signal) =>
+    queue.workNotices({ signal, name: 'bounce' }, async (request) => {
+      const material = await queue.noticeMaterial(request);
+      const reported = material?.entries.map(({ recipient }) => recipient.index) ?? [];
+      noticed.push(...reported);
+      await queue.noticePosted(request, { atMs: Date.now(), step: 'notified' }, reported);
+    }),
+  );
+  const first = startScheduler('a');
+  const list = Array.from({ length: 3_000 }, (_, index) => `u${index}@d${index % 7}.example`);
+  await accept(...list);
+  const small = await accept('u@e.example');
+  let attempts: Attempt[] = [];
+  attempts = startWorker(({ recipient }) => {
+    if (attempts.length === 1_000) first.abort();
+    return recipient % 500 === 42 ? 'bounced' : 'delivered';
+  });
+  startScheduler('b');
+  await drained();
+  expectOnce(attempts, 3_001);
+  expect(attempts.findIndex(({ queueId }) => queueId === small)).toBeLessThan(1_000);
+  expect(noticed.sort((a, b) => a - b)).toEqual([42, 542, 1042, 1542, 2042, 2542]);
+}, 60_000);
+
 test('a standby takes over from a leader that stops, and from one that falls silent', async () => {
   const attempts = startWorker();
   const first = startScheduler('a');
@@ -217,6 +253,22 @@ test('a standby takes over from a leader that stops, and from one that falls sil
   for (let index = 0; index < 50; index += 1) await accept(`u@d${index % 9}.example`);
   await drained();
   expectOnce(attempts, 150);
+}, 60_000);
+
+test('shards together hand out no more batches of a transport than its process limit', async () => {
+  config = makeConfig({ ...values, default_process_limit: '5' });
+  startScheduler('a');
+  for (let index = 0; index < 40; index += 1) await accept(`u@d${index}.example`);
+  await waitFor(async () => (await queue.counts()).active === 40, WAIT_MS, 'all messages in active');
+  const waiting = async (): Promise<number> => {
+    const counts = (await queue.boardQueues()).map((each) => each.getJobCountByTypes('wait'));
+    return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+  };
+  await waitFor(async () => (await waiting()) >= 5, WAIT_MS, 'the batches');
+  expect(await waiting()).toBe(5);
+  const attempts = startWorker();
+  await drained();
+  expectOnce(attempts, 40);
 }, 60_000);
 
 test('a batch that vanished from the job queue goes out again', async () => {

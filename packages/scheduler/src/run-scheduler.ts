@@ -8,12 +8,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '@mailfleet/config';
 import { LeaseLostError, type SchedulerPort, type ScriptPort } from '@mailfleet/queue';
 import { openSessionRegistry } from '@mailfleet/scache';
-import type { Telemetry } from '@mailfleet/telemetry';
+import type { Progress, Telemetry } from '@mailfleet/telemetry';
 import { type LeaderOptions, lead } from './leader.ts';
 import { type KeptLease, takeLease } from './lease.ts';
 import { maintain } from './maintenance.ts';
 import { makePlacing } from './place.ts';
-import { settingsFrom } from './settings.ts';
+import { contradictions, settingsFrom } from './settings.ts';
+import { makeSites } from './sites.ts';
 
 export interface SchedulerOptions {
   readonly config: Config;
@@ -23,6 +24,7 @@ export interface SchedulerOptions {
   readonly holder: string;
   /** Aborts when the scheduler must stop. */
   readonly signal: AbortSignal;
+  readonly progress?: Progress;
 }
 
 const TROUBLE_PAUSE_MS = 1_000;
@@ -30,16 +32,20 @@ const TROUBLE_PAUSE_MS = 1_000;
 /** Resolves when `signal` aborted and all leases are given back. Rejects only for a bug. */
 export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const { config, queue, telemetry } = options;
-  const leader: LeaderOptions = {
+  for (const contradiction of contradictions(config)) telemetry.log.warn(contradiction);
+  const now = makeClock();
+  const common = {
     port: queue,
     place: makePlacing(openSessionRegistry({ config, queue }), parksUnasked(config)),
-    settings: settingsFrom(config),
     telemetry,
     batchLeaseMs: config.get('batch_lease_time'),
-    now: makeClock(),
+    now,
+    sites: makeSites(config, queue, (sentence) => telemetry.log.warn(sentence), now),
   };
   const shards = Array.from({ length: config.get('scheduler_shards') }, (_, shard) => shard);
-  await Promise.all(shards.map((shard) => runShard(options, leader, shard)));
+  await Promise.all(
+    shards.map((shard) => runShard(options, { ...common, settings: settingsFrom(config, shard) }, shard)),
+  );
 }
 
 /** Some destinations' sessions are parked without a hint of ours; which ones only the workers know. */
@@ -55,14 +61,20 @@ function parksUnasked(config: Config): boolean {
 async function runShard(options: SchedulerOptions, leader: LeaderOptions, shard: number): Promise<void> {
   const { config, queue, telemetry, holder, signal } = options;
   const ttlMs = config.get('scheduler_lease_time');
+  const progress = options.progress?.expect(`shard ${shard}`);
   while (!signal.aborted) {
     let pauseMs = ttlMs / 3;
     let kept: KeptLease | undefined;
     try {
       kept = await takeLease(queue, shard, holder, ttlMs);
-      if (kept !== undefined) {
+      progress?.();
+      if (kept === undefined) {
+        // A leader that died is followed the moment its lease ends.
+        const leftMs = (await queue.leaseState(shard))?.leftMs ?? 0;
+        pauseMs = Math.min(pauseMs, leftMs + 1);
+      } else {
         telemetry.log.info(`leads shard ${shard} (fence ${kept.lease.fence})`);
-        await leadWhileHeld(leader, kept, signal);
+        await leadWhileHeld({ ...leader, ...(progress === undefined ? {} : { progress }) }, kept, signal);
         if (kept.lost.aborted) telemetry.log.warn(`lost the lease of shard ${shard}; standing by`);
       }
     } catch (error) {

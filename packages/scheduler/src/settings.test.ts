@@ -1,6 +1,6 @@
 import { makeConfig } from '@mailfleet/config';
 import { expect, test } from 'vitest';
-import { settingsFrom } from './settings.ts';
+import { contradictions, settingsFrom } from './settings.ts';
 
 function settingsOf(values: Record<string, string>) {
   return settingsFrom(makeConfig(values));
@@ -48,6 +48,46 @@ test('every transport knows who delivers for it', () => {
     (name) => transport(name).agent,
   );
   expect(agents).toEqual(['smtp', 'smtp', 'lmtp', 'error', 'retry', 'discard', 'none']);
+});
+
+test('shards share the processes of a transport, at least one each', () => {
+  const limits = (shards: number, limit: number): number[] =>
+    Array.from({ length: shards }, (_, shard) => {
+      const config = makeConfig({ scheduler_shards: String(shards), default_process_limit: String(limit) });
+      return settingsFrom(config, shard).transport('smtp').processLimit;
+    });
+  expect(limits(1, 100)).toEqual([100]);
+  expect(limits(3, 100)).toEqual([34, 33, 33]);
+  expect(limits(3, 2)).toEqual([1, 1, 1]);
+});
+
+test('recipient slots are those of Postfix, and of a transport where main.cf names it', () => {
+  const settings = settingsOf({ relay_recipient_limit: '7', relay_recipient_refill_delay: '1s' });
+  expect(settings).toMatchObject({ recipientLimit: 20_000, recipientMinimum: 10 });
+  expect(settings.transport('smtp').slots).toEqual({
+    limit: 20_000,
+    extra: 1_000,
+    refillLimit: 100,
+    refillDelayMs: 5_000,
+  });
+  expect(settings.transport('relay').slots).toMatchObject({ limit: 7, refillDelayMs: 1_000 });
+});
+
+test('values that contradict each other give way, and the operator is told', () => {
+  const values = {
+    qmgr_message_recipient_limit: '19999',
+    bounce_queue_lifetime: '2d',
+    maximal_queue_lifetime: '1d',
+    default_process_limit: '3',
+    scheduler_shards: '4',
+  };
+  expect(contradictions(makeConfig({}))).toEqual([]);
+  expect(contradictions(makeConfig(values)).map((text) => text.slice(0, text.indexOf(';')))).toEqual([
+    'qmgr_message_recipient_limit is below qmgr_message_active_limit',
+    'bounce_queue_lifetime is above maximal_queue_lifetime',
+    'default_process_limit is below scheduler_shards',
+  ]);
+  expect(settingsOf(values).recipientLimit).toBe(20_000);
 });
 
 test('W23: an impossible feedback amount counts as 1', () => {

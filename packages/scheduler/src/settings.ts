@@ -1,10 +1,11 @@
 /** The core's settings from the configuration. Names of per-transport parameters: postconf(5). */
 import type { Config } from '@mailfleet/config';
+import { fairShare } from '@mailfleet/queue';
 import { transportAgent } from '@mailfleet/routing';
 import { type Feedback, parseFeedback } from './core/feedback.ts';
 import type { CoreSettings, TransportSettings } from './core/settings.ts';
 
-export function settingsFrom(config: Config): CoreSettings {
+export function settingsFrom(config: Config, shard = 0): CoreSettings {
   const activeLimit = config.get('qmgr_message_active_limit');
   return {
     minimalBackoffMs: config.get('minimal_backoff_time'),
@@ -14,15 +15,34 @@ export function settingsFrom(config: Config): CoreSettings {
     delayWarningMs: config.get('delay_warning_time'),
     activeLimit,
     recipientLimit: Math.max(config.get('qmgr_message_recipient_limit'), activeLimit),
+    recipientMinimum: config.get('qmgr_message_recipient_minimum'),
+    clogWarnMs: config.get('qmgr_clog_warn_time'),
     batchLimit: config.get('destination_batch_limit'),
     batchByteLimit: config.get('destination_batch_byte_limit'),
+    batchRecipientLimit: config.get('destination_batch_recipient_limit'),
     deferTransports: new Set(config.get('defer_transports')),
     recipientDelimiter: config.get('recipient_delimiter'),
-    transport: (name) => transportSettings(config, name),
+    transport: (name) => transportSettings(config, name, shard),
   };
 }
 
-function transportSettings(config: Config, name: string): TransportSettings {
+/** Values that contradict each other, and what was made of them. */
+export function contradictions(config: Config): string[] {
+  const shards = config.get('scheduler_shards');
+  const pairs = [
+    ['qmgr_message_recipient_limit', 'is below', 'qmgr_message_active_limit', -1],
+    ['bounce_queue_lifetime', 'is above', 'maximal_queue_lifetime', 1],
+  ] as const;
+  const found: string[] = pairs
+    .filter(([name, , other, sign]) => sign * (config.get(name) - config.get(other)) > 0)
+    .map(([name, is, other]) => `${name} ${is} ${other}; it counts as that`);
+  if (config.get('default_process_limit') < shards) {
+    found.push('default_process_limit is below scheduler_shards; each shard counts as having one process');
+  }
+  return found;
+}
+
+function transportSettings(config: Config, name: string, shard: number): TransportSettings {
   // The configuration warned of an impossible amount, which counts as 1.
   const feedback = (
     suffix: 'destination_concurrency_positive_feedback' | 'destination_concurrency_negative_feedback',
@@ -45,6 +65,13 @@ function transportSettings(config: Config, name: string): TransportSettings {
       slotDiscount: config.getTransport(name, 'delivery_slot_discount'),
       minimumSlots: config.getTransport(name, 'minimum_delivery_slots'),
     },
-    processLimit: config.get('default_process_limit'),
+    slots: {
+      limit: config.getTransport(name, 'recipient_limit'),
+      extra: config.getTransport(name, 'extra_recipient_limit'),
+      refillLimit: config.getTransport(name, 'recipient_refill_limit'),
+      refillDelayMs: config.getTransport(name, 'recipient_refill_delay'),
+    },
+    // Shards know nothing of each other, so each has its part of what the fleet may do at once.
+    processLimit: fairShare(config.get('default_process_limit'), config.get('scheduler_shards'), shard),
   };
 }

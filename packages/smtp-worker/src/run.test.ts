@@ -103,7 +103,7 @@ const nexthop = (): string => `[127.0.0.1]:${server.port}`;
 async function addBatch(
   id: string,
   requests: readonly DeliveryRequest[],
-  hints: Pick<Batch, 'caching' | 'worker'> = {},
+  hints: Pick<Batch, 'connectionLoad' | 'connectionStore' | 'worker'> = {},
 ): Promise<void> {
   const batch: Batch = {
     id,
@@ -209,7 +209,7 @@ test('a server that refuses the session is reported as trouble of the whole dest
 
 test('a session waits for the next batch to its destination, and ends with QUIT when the worker stops', async () => {
   const requests = await queueMail(['anna@example.org'], ['carl@example.org']);
-  await addBatch('b-parks', requests.slice(0, 1), { caching: 'load-store' });
+  await addBatch('b-parks', requests.slice(0, 1), { connectionLoad: true, connectionStore: true });
   await heardOf('b-parks');
   const listed = await waitFor(async () => {
     const page = await registry.page(0, 0, 10);
@@ -221,7 +221,11 @@ test('a session waits for the next batch to its destination, and ends with QUIT 
   expect(await registry.claim({ shard: 0, transport: 'smtp', nexthop: nexthop() }, 2)).toEqual([
     'worker@test',
   ]);
-  await addBatch('b-takes', requests.slice(1), { caching: 'load-store', worker: 'worker@test' });
+  await addBatch('b-takes', requests.slice(1), {
+    connectionLoad: true,
+    connectionStore: true,
+    worker: 'worker@test',
+  });
   await heardOf('b-takes');
   expect(server.sessions).toHaveLength(1);
   expect(server.messageCount).toBe(2);
@@ -242,7 +246,7 @@ test('a session waits for the next batch to its destination, and ends with QUIT 
 
 test('a batch that comes for a session which is gone opens another', async () => {
   const requests = await queueMail(['anna@example.org']);
-  await addBatch('b-late', requests, { caching: 'load', worker: 'worker@test' });
+  await addBatch('b-late', requests, { connectionLoad: true, worker: 'worker@test' });
   await heardOf('b-late');
   expect([server.sessions.length, server.messageCount]).toEqual([1, 1]);
 });

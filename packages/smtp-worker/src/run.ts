@@ -8,9 +8,10 @@ import type { ScriptPort, WorkerPort } from '@mailfleet/queue';
 import { createHostFinder, createResolver, transportAgent } from '@mailfleet/routing';
 import { openSessionRegistry } from '@mailfleet/scache';
 import { createDeliveryAgent, type DeliveryAgent, type Protocol, SessionPool } from '@mailfleet/smtp';
-import type { Telemetry } from '@mailfleet/telemetry';
+import type { Progress, Telemetry } from '@mailfleet/telemetry';
 import { deliverClaimed } from './deliver-batch.ts';
 import { listIn } from './list-sessions.ts';
+import { tellingSites } from './mx-site.ts';
 import { reportCache } from './report-cache.ts';
 
 export interface SmtpWorkerOptions {
@@ -20,6 +21,7 @@ export interface SmtpWorkerOptions {
   /** Unique per process; shown in timelines. */
   readonly name: string;
   readonly signal: AbortSignal;
+  readonly progress?: Progress;
 }
 
 /** Resolves when `signal` aborted and all batches came home; rejects when the queue is lost. */
@@ -31,11 +33,18 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     endpointLimit: config.get('connection_cache_endpoint_limit'),
     listener: listIn(openSessionRegistry({ config, queue }), config.get('scheduler_shards'), name),
   });
-  const agentFor = makeAgents(config, telemetry, sessions);
+  const agentFor = makeAgents(config, telemetry, queue, sessions);
   const stopReports = reportCache(sessions, config.get('connection_cache_status_update_time'), telemetry);
   try {
-    const ownBatches = config.get('connection_cache_share');
-    await queue.work({ sessions: sessionLimit, signal, name, ownBatches }, (claimed) => {
+    const progress = options.progress?.expect('taking batches');
+    const work = {
+      sessions: sessionLimit,
+      signal,
+      name,
+      ownBatches: config.get('connection_cache_share'),
+      ...(progress === undefined ? {} : { progress }),
+    };
+    await queue.work(work, (claimed) => {
       const { transport, protocol } = claimed.batch;
       return deliverClaimed(claimed, { queue, agent: agentFor(transport, protocol), telemetry });
     });
@@ -49,20 +58,30 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
 function makeAgents(
   config: Config,
   telemetry: Pick<Telemetry, 'emit' | 'log'>,
+  queue: WorkerPort,
   sessions: SessionPool,
 ): (transport: string, protocol: Protocol) => DeliveryAgent {
-  const warn = (sentence: string): void => telemetry.log.warn(sentence);
   const resolver = createResolver({ servers: config.get('dns_servers') });
+  const rollup = config.get('destination_site_rollup');
   const agents = new Map<string, DeliveryAgent>();
   const agentFor = (transport: string, protocol: Protocol): DeliveryAgent => {
     const key = `${protocol} ${transport}`;
     let agent = agents.get(key);
     if (agent === undefined) {
+      const findHosts = createHostFinder({
+        config,
+        protocol,
+        resolver,
+        warn: (text) => telemetry.emit({ kind: 'remark', program: protocol, warning: true, text }),
+        note: (text) => telemetry.emit({ kind: 'remark', program: protocol, text }),
+      });
       agent = createDeliveryAgent({
         config,
         transport,
         protocol,
-        findHosts: createHostFinder({ config, protocol, resolver, warn }),
+        findHosts: rollup
+          ? tellingSites(findHosts, transport, queue, (sentence) => telemetry.log.warn(sentence))
+          : findHosts,
         remark: telemetry.emit,
         sessions,
         agentFor: (other) => {

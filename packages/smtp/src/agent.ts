@@ -7,7 +7,7 @@
  * comes back too, for a process that can read. It rejects only when `record` does.
  */
 import type { Config } from '@mailfleet/config';
-import { parseNexthop } from '@mailfleet/routing';
+import { findSourceAddresses, parseNexthop, type SourceAddresses } from '@mailfleet/routing';
 import { createTlsClient, globalLevel, openTlsPolicies } from '@mailfleet/tls';
 import type { NextRequest } from './ahead.ts';
 import { Attempt, type Remark, type Surroundings } from './attempt.ts';
@@ -21,6 +21,7 @@ import { reuseRules } from './reuse-policy.ts';
 import { openServerMaps } from './server-maps.ts';
 import type { SessionPool } from './session-pool.ts';
 import { agentSettings } from './settings.ts';
+import { needsForHead, needsSmtputf8 } from './smtputf8.ts';
 import { openStatusFilter, type StatusFilter } from './status-filter.ts';
 import type { Content } from './transaction.ts';
 
@@ -103,6 +104,8 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     warn(`TLS is unavailable: ${tls.unavailable}`);
   }
 
+  let source: Promise<SourceAddresses> | undefined;
+
   return {
     transport: options.transport,
     protocol,
@@ -113,6 +116,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
       const elements = elementsOf(batch.nexthop, around);
       const pool = options.sessions;
       const reuse = pool && (await BatchReuse.begin({ rules, pool, batch, warn }));
+      source ??= findSourceAddresses(config);
       const loop = new HostLoop({
         around,
         tls,
@@ -121,6 +125,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         findHosts: options.findHosts,
         nexthop: batch.nexthop,
         elements,
+        source: await source,
         mayPassOn: settings.bestMx !== undefined && io.passedOn !== true,
         reuse,
       });
@@ -182,7 +187,7 @@ interface RequestContext {
 }
 
 const nextAtHand = (request: DeliveryRequest, content: Content | undefined): NextRequest | undefined =>
-  content && { request, needsSmtputf8: needsSmtputf8(request, content) };
+  Buffer.isBuffer(content) ? { request, needsSmtputf8: needsForHead(request, content) } : undefined;
 
 const deliverRequest = async (request: DeliveryRequest, context: RequestContext): Promise<RequestResult> => {
   const { around, loop, io, contents, position, wanted, next, statusFilter } = context;
@@ -191,7 +196,12 @@ const deliverRequest = async (request: DeliveryRequest, context: RequestContext)
     attempt.remark(`content cannot be read: ${error instanceof Error ? error.message : String(error)}`, true);
     return 'unreadable';
   };
-  const content = await contents.take(position).catch(unreadable);
+  let content = await contents.take(position).catch(unreadable);
+  if (content !== undefined && content !== 'unreadable') {
+    const needed = await needsSmtputf8(request, content).catch(unreadable);
+    if (needed === 'unreadable') content = needed;
+    else attempt.needsSmtputf8 = needed;
+  }
   if (content === undefined || content === 'unreadable') {
     if (content === undefined) attempt.remark('content is gone', true);
     const status = content === undefined ? '5.3.0' : '4.3.0';
@@ -199,7 +209,6 @@ const deliverRequest = async (request: DeliveryRequest, context: RequestContext)
     attempt.failAll('message', { status, reason: 'unreadable mail queue entry' });
     return attempt.result();
   }
-  attempt.needsSmtputf8 = needsSmtputf8(request, content);
   const repeatable = new RepeatableContent(content, async () => {
     const again = await io.content(request).catch(unreadable);
     return again === 'unreadable' ? undefined : again;
@@ -250,19 +259,6 @@ const passOn = async (attempt: Attempt, context: RequestContext): Promise<void> 
       },
     );
   }
-};
-
-/** Asked for by the sender, and really needed: UTF-8 in an address or in the header (of a content small enough to be in memory). */
-const needsSmtputf8 = (request: DeliveryRequest, content: Content): boolean => {
-  const { envelope, recipients } = request;
-  if (envelope.smtputf8 !== true) return false;
-  const beyondAscii = (text: string): boolean => /\P{ASCII}/u.test(text);
-  if (beyondAscii(envelope.sender) || recipients.some((recipient) => beyondAscii(recipient.address))) {
-    return true;
-  }
-  if (!Buffer.isBuffer(content)) return false;
-  const end = /\r?\n\r?\n/.exec(content.toString('latin1'))?.index ?? content.length;
-  return content.subarray(0, end).some((byte) => byte > 127);
 };
 
 const elementsOf = (nexthop: string, { settings, remark }: Surroundings): Element[] => {

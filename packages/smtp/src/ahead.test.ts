@@ -1,8 +1,16 @@
 /** The next transaction's commands along with the end of data: what goes out together, and what each reply to it means. */
-import { type SmtpServer, startDelayProxy, startSmtpServer } from '@mailfleet/test-kit';
+import { makeConfig } from '@mailfleet/config';
+import {
+  type Action,
+  type HookInfo,
+  type SmtpServer,
+  startDelayProxy,
+  startSmtpServer,
+} from '@mailfleet/test-kit';
 import { afterEach, describe, expect, it } from 'vitest';
+import { createDeliveryAgent } from './agent.ts';
 import { HostMemory } from './host-memory.ts';
-import { deliver, type TestDelivery, type TestResult } from './test-agent.ts';
+import { batchOf, deliver, hostsOf, requestTo, type TestDelivery, type TestResult } from './test-agent.ts';
 
 const servers: SmtpServer[] = [];
 
@@ -294,6 +302,43 @@ it('a server that cannot do it is asked once', async () => {
   expect(result.outcomes.map(({ kind }) => kind)).toEqual(Array(4).fill('delivered'));
   expect(result.remarks).toEqual([note(server.port, 'Q2')]);
   expect(server.sessions.map(({ messages }) => messages)).toEqual([1, 3]);
+});
+
+it('what a host cannot do is remembered from batch to batch, for that host alone', async () => {
+  const hangsUp = ({ session }: HookInfo): Action | undefined =>
+    session.number === 1 ? { reply: '250 2.0.0 ok', close: true } : undefined;
+  const clumsy = await start({ record: true, hooks: { dot: hangsUp } });
+  const able = await start({ record: true, host: '127.0.0.2' });
+  const agent = createDeliveryAgent({
+    config: makeConfig({ myhostname: 'client.test', smtp_tls_security_level: 'none' }),
+    transport: 'smtp',
+    protocol: 'smtp',
+    findHosts: async (destination) => ({
+      kind: 'found',
+      hosts: hostsOf([destination === 'clumsy.test' ? clumsy : able]),
+      finalNexthop: false,
+    }),
+  });
+  const send = async (destination: string): Promise<void> => {
+    const batch = batchOf(
+      ['a', 'b', 'c'].map((name) => requestTo([`${name}@example.com`], name)),
+      destination,
+    );
+    await agent.deliverBatch(batch, {
+      content: async () => Buffer.from('Subject: x\r\n\r\n'),
+      beforeDot: () => undefined,
+      record: async () => undefined,
+      signal: new AbortController().signal,
+    });
+  };
+  await send('clumsy.test');
+  await send('clumsy.test');
+  await send('able.test');
+  const wentAlong = (server: SmtpServer): boolean[] =>
+    server.sessions.map(({ rounds }) => rounds.some((round) => round.includes('\r\n.\r\nMAIL')));
+  expect(wentAlong(clumsy)).toEqual([true, false, false]);
+  expect(clumsy.sessions.map(({ messages }) => messages)).toEqual([1, 2, 3]);
+  expect(wentAlong(able)).toEqual([true]);
 });
 
 it('waits for the reply where the next content is not at hand', async () => {

@@ -35,7 +35,7 @@ export class BatchReuse {
 
   static async begin(options: BatchReuseOptions): Promise<BatchReuse> {
     const { rules, batch, warn } = options;
-    const reuse = new BatchReuse(options, await rules.policyFor(batch.nexthop, batch.caching, warn));
+    const reuse = new BatchReuse(options, await rules.policyFor(batch, warn));
     options.pool.enter();
     return reuse;
   }

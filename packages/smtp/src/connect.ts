@@ -7,6 +7,7 @@
  */
 import { connect as openSocket, type Socket } from 'node:net';
 import { getSystemErrorMessage } from 'node:util';
+import type { SourceAddresses } from '@mailfleet/routing';
 
 /** Where to connect to. `port` is 0 for a UNIX-domain socket, whose path is the address. */
 export interface Endpoint {
@@ -58,7 +59,7 @@ const words: Readonly<Record<string, string>> = {
 };
 
 /** The C library's words for a system error. */
-const systemErrorText = (error: NodeJS.ErrnoException): string => {
+export const systemErrorText = (error: NodeJS.ErrnoException): string => {
   const known = error.code === undefined ? undefined : words[error.code];
   if (known !== undefined) return known;
   if (error.errno === undefined) return error.message;
@@ -100,19 +101,24 @@ const attempt = (
     socket.once('connect', onConnect).once('error', end);
   });
 
-/** @param warn receives warnings about settings that could not be followed. */
+/**
+ * @param source where to connect from unless main.cf names an address to bind to
+ * @param warn receives warnings about settings that could not be followed
+ */
 export const connectTo = async (
   endpoint: Endpoint,
   settings: ConnectSettings,
+  source: SourceAddresses,
   warn: (text: string) => void,
 ): Promise<ConnectResult> => {
   if (endpoint.port === 0) return connectToPath(endpoint, settings, warn);
-  const asked = endpoint.address.includes(':') ? settings.bindAddress6 : settings.bindAddress;
-  const bind = asked.replace(/^\[(.*)\]$/, '$1');
+  const isIpv6 = endpoint.address.includes(':');
+  const asked = (isIpv6 ? settings.bindAddress6 : settings.bindAddress).replace(/^\[(.*)\]$/, '$1');
+  const bind = asked || ((isIpv6 ? source.ipv6 : source.ipv4) ?? '');
   let result = await attempt(endpoint, settings.connectTimeoutMs, bind === '' ? undefined : bind);
   if ('syscall' in result && result.syscall === 'bind') {
     warn(`smtp_connect_addr: bind ${bind}: ${systemErrorText(result)}`);
-    if (settings.bindAddressEnforce) {
+    if (asked !== '' && settings.bindAddressEnforce) {
       return { kind: 'failed', status: '4.4.0', reason: 'server configuration error' };
     }
     result = await attempt(endpoint, settings.connectTimeoutMs, undefined);

@@ -10,21 +10,18 @@
  */
 import type { Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket, type ConnectionOptions as TlsOptions } from 'node:tls';
-import { type Reply, type ReplyFilter, ReplyParser } from './reply.ts';
+import { type Reply, ReplyParser, type ReplyParserOptions } from './reply.ts';
 
 /** `data-error`: a table of ours that every reply line must pass could not be asked. */
 export type IoFailure = 'lost' | 'timeout' | 'data-error';
 
-export interface ConnectionLimits {
-  /** `line_length_limit`, bytes. */
-  readonly lineLengthLimit: number;
+export interface ConnectionLimits extends Omit<ReplyParserOptions, 'filter'> {
   readonly perRequestDeadline: boolean;
   /** `smtp_min_data_rate`, bytes per second of content that extend a deadline. */
   readonly minDataRate: number;
 }
 
-export interface ConnectionOptions extends ConnectionLimits {
-  readonly filter?: ReplyFilter;
+export interface ConnectionOptions extends ConnectionLimits, Pick<ReplyParserOptions, 'filter'> {
   /** Milliseconds of a clock that never jumps. */
   readonly steadyNow: () => number;
 }
@@ -79,8 +76,7 @@ export class Connection {
         },
         onFlood: () => this.#fail('lost'),
       },
-      limits.lineLengthLimit,
-      limits.filter,
+      limits,
     );
     this.#listen(socket);
   }

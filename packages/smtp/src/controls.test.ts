@@ -1,5 +1,6 @@
 /** Parameters of main.cf that change what is done or said, each with its effect and its default. */
 import { createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { makeConfig } from '@mailfleet/config';
 import { freePort, makeCertificates, type SmtpServer, startSmtpServer } from '@mailfleet/test-kit';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -108,6 +109,21 @@ describe('the address to connect from', () => {
     const server = await start();
     await deliver({ servers: [server] });
     expect(server.sessions[0]?.remoteAddress).toBe('127.0.0.1');
+  });
+
+  it('is that of inet_interfaces where it names but one, unless smtp_bind_address says otherwise', async () => {
+    const address = Object.values(networkInterfaces())
+      .flat()
+      .find((one) => one?.internal === false && one.family === 'IPv4')?.address;
+    if (address === undefined) throw new Error('this machine has no address besides loopback');
+    const from = async (config: Record<string, string>): Promise<string | undefined> => {
+      const server = await start();
+      await deliver({ servers: [server], config: { inet_interfaces: address, ...config } });
+      return server.sessions[0]?.remoteAddress;
+    };
+    expect(await from({})).toBe(address);
+    expect(await from({ inet_interfaces: `${address}, 127.0.0.1` })).toBe('127.0.0.1');
+    expect(await from({ smtp_bind_address: '127.0.0.5' })).toBe('127.0.0.5');
   });
 
   const foreign = { smtp_bind_address: '192.0.2.1' };

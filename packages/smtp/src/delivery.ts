@@ -83,8 +83,12 @@ export interface Batch {
   /** When the scheduler cut the batch. */
   readonly batchedMs: number;
   readonly requests: readonly DeliveryRequest[];
-  /** qmgr's hint for on-demand connection caching: look for parked sessions, or also park new ones; absent: neither. */
-  readonly caching?: 'load' | 'load-store';
+  /**
+   * On-demand connection caching: the destination has mail back to back, so an open session may be used, and this one is worth
+   * keeping open.
+   */
+  readonly connectionLoad?: boolean;
+  readonly connectionStore?: boolean;
   /** The worker that has a session for it; absent: any worker takes it. */
   readonly worker?: string;
   /** Times that it was handed out before it was taken back from its worker; absent: never. */

@@ -85,22 +85,25 @@ describe.each(kinds)('$protocol, pipelining $pipelining', ({ protocol, pipelinin
   });
 });
 
-it('every step has its time limit', async () => {
-  const limits = ['helo', 'mail', 'rcpt', 'data_init', 'data_done'];
-  // All at once: each waits for the shortest limit that main.cf can express.
+const limitOf: Readonly<Record<string, string>> = {
+  greeting: 'helo',
+  hello: 'helo',
+  mail: 'mail',
+  rcpt: 'rcpt',
+  data: 'data_init',
+  dot: 'data_done',
+};
+
+it('every step has its own time limit', async () => {
+  // All at once: each waits for the shortest limit that main.cf can express, while all other limits are as they are by default.
   const cases = kinds.flatMap((kind) =>
     Object.entries(wheres).map(([step, where]) => ({ ...kind, step, where })),
   );
   const verdicts = await Promise.all(
     cases.map(async ({ protocol, pipelining, step }) => {
-      const config = limits.map((name) => [
-        `${protocol}_${protocol === 'lmtp' && name === 'helo' ? 'lhlo' : name}_timeout`,
-        '1s',
-      ]);
-      const { result } = await talk(upTo(step, 'silence', protocol, pipelining), {
-        protocol,
-        config: Object.fromEntries(config),
-      });
+      const limit = protocol === 'lmtp' && limitOf[step] === 'helo' ? 'lhlo' : limitOf[step];
+      const config = { [`${protocol}_${limit}_timeout`]: '1s' };
+      const { result } = await talk(upTo(step, 'silence', protocol, pipelining), { protocol, config });
       return result.verdicts;
     }),
   );
@@ -252,6 +255,23 @@ describe('settings by address of the server', () => {
     await server.dialogueDone();
   });
 
+  it.each<[Record<string, string>, string[]]>([
+    [{ smtp_discard_ehlo_keywords: 'pipelining' }, []],
+    [{ lmtp_discard_lhlo_keywords: 'dsn' }, ['Q1: discarding EHLO keywords: DSN']],
+    [
+      {
+        lmtp_discard_lhlo_keywords: 'pipelining',
+        lmtp_discard_lhlo_keyword_address_maps: 'inline:{ 127.0.0.1=dsn }',
+      },
+      ['Q1: discarding EHLO keywords: DSN'],
+    ],
+  ])('LMTP has its own: %j', async (config, remarks) => {
+    const script = together.map((line) => line.replace('EHLO', 'LHLO'));
+    const { result, server } = await talk(script, { protocol: 'lmtp', config });
+    expect(result.remarks).toEqual(remarks);
+    await server.dialogueDone();
+  });
+
   it('sends nothing when the map cannot be asked', async () => {
     const { result } = await talk(together, {
       config: { smtp_discard_ehlo_keyword_address_maps: 'texthash:/nonexistent/map' },
@@ -284,6 +304,30 @@ it('a message that needs SMTPUTF8 is not sent without', async () => {
     `bounced 5.6.7 ${reason}`,
   ]);
   expect((await deliver({ ...delivery, content: 'Subject: a\n\nä\n' })).outcomes[0]?.kind).toBe('delivered');
+});
+
+it('a stream’s header is looked at too, and nothing of it is lost', async () => {
+  const [ascii, utf8] = [await start({ keywords: [] }), await start({ keywords: ['8BITMIME', 'SMTPUTF8'] })];
+  const body = Buffer.alloc(14 * 20_000, 'line of text\r\n');
+  const stream = (subject: string) => () =>
+    Promise.resolve(Readable.from([Buffer.from(`Subject: ${subject}\r\n\r\n`), body]));
+  const envelope = { smtputf8: true };
+  const needed = await deliver({ servers: [ascii, utf8], envelope, content: stream('grün') });
+  expect(needed.outcomes).toMatchObject([
+    { kind: 'delivered', relay: expect.stringMatching(/^mx2/) as string },
+  ]);
+  const sent = Buffer.concat([Buffer.from('Subject: grün\r\n\r\n'), body]);
+  expect(utf8.messages[0]?.raw.equals(sent)).toBe(true);
+  const not = await deliver({ servers: [ascii, utf8], envelope, content: stream('x') });
+  expect(not.outcomes).toMatchObject([{ kind: 'delivered', relay: expect.stringMatching(/^mx1/) as string }]);
+  const broken = async () =>
+    new Readable({
+      read() {
+        this.destroy(new Error('disk on fire'));
+      },
+    });
+  const failed = await deliver({ servers: [utf8], envelope, content: broken });
+  expect(failed.verdicts).toEqual(['deferred 4.3.0 unreadable mail queue entry']);
 });
 
 it('addresses with line breaks never reach a command line', async () => {

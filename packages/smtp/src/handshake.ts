@@ -7,6 +7,7 @@
  */
 import { requiresTls, type TlsClient, type TlsPolicy, verifyPeer } from '@mailfleet/tls';
 import type { Attempt, Failure, FailureScope, Surroundings } from './attempt.ts';
+import { systemErrorText } from './connect.ts';
 import type { IoFailure } from './connection.ts';
 import { noFeatures, parseDiscard, parseEhlo, parseGreeting } from './ehlo.ts';
 import { type Reply, replyText } from './reply.ts';
@@ -20,6 +21,8 @@ export type HandshakeEnd =
       readonly scope: FailureScope;
       readonly failure: Failure;
       readonly quit: boolean;
+      /** No other host may be asked. */
+      readonly final?: true;
     }
   /** Try this address again without TLS. */
   | { readonly kind: 'retry-plaintext' };
@@ -76,7 +79,9 @@ export const shakeHands = async (context: HandshakeContext): Promise<HandshakeEn
   }
   if (!isPositive(greetingReply)) {
     const soften = settings.skip5xxGreeting && greetingReply.code >= 500 && greetingReply.code < 600;
-    return refused(context, greetingReply, soften);
+    const end = refused(context, greetingReply, soften);
+    const final = greetingReply.code >= 400 && greetingReply.code < 500 && !settings.skip4xxGreeting;
+    return final && end.kind === 'failed' ? { ...end, final } : end;
   }
   const greeting = parseGreeting(greetingReply.text);
   const pix = greeting.pix ? await pixWorkarounds(context) : [];
@@ -191,8 +196,7 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
       ? await session.connection.startTls(prepared.options, settings.timeouts.starttls)
       : new Error(prepared.reason);
   if (typeof socket === 'string' || socket instanceof Error) {
-    const why = socket instanceof Error ? socket.message : socket === 'lost' ? 'lost connection' : socket;
-    remarkNoQueueId(context, `SSL_connect error to ${session.relay}: ${why}`);
+    remarkNoQueueId(context, `SSL_connect error to ${session.relay}: ${handshakeError(socket)}`);
     if (mayRetryPlaintext(context)) return { kind: 'retry-plaintext' };
     return {
       kind: 'failed',
@@ -211,6 +215,14 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
   }
   if (settings.tlsLogLevel >= 1) remarkNoQueueId(context, session.tlsSummary);
   return verdict.accepted ? ready : siteFailure('4.7.5', 'Server certificate not verified');
+};
+
+/** Node reports a server that hangs up as a reset connection of its own making: no system call failed. */
+const handshakeError = (failure: IoFailure | NodeJS.ErrnoException): string => {
+  if (failure === 'timeout') return 'Connection timed out';
+  if (!(failure instanceof Error)) return 'lost connection';
+  if (failure.syscall !== undefined) return systemErrorText(failure);
+  return failure.code === 'ECONNRESET' ? 'lost connection' : failure.message;
 };
 
 /** A second try in clear: only for mail that has waited, so that a passing fault or an attack at first sight does not strip TLS. */

@@ -2,6 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeConfig } from '@mailfleet/config';
+import { createHostFinder, createResolver } from '@mailfleet/routing';
 import { freePort, type SmtpServer, startSmtpServer, waitFor } from '@mailfleet/test-kit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { deliver, hostsOf } from './test-agent.ts';
@@ -90,13 +92,16 @@ it('4xx at the first host and no connection to the second: that is the reason, a
   expect(results[0]?.hopStatus).toBeUndefined();
 });
 
-it.each([
-  ['smtp_mx_address_limit', '1', [1, 0, 0]],
-  ['smtp_mx_session_limit', '2', [1, 1, 0]],
-  ['smtp_mx_session_limit', '0', [1, 1, 1]],
-])('%s = %s', async (name, value, tried) => {
-  const all = await Promise.all([1, 2, 3].map(() => start({ hooks: { mail: '450 no' } })));
-  const { verdicts } = await deliver({ servers: all, config: { [name]: value } });
+it.each<[Record<string, string>, 'smtp' | 'lmtp', number[]]>([
+  [{}, 'smtp', [1, 1, 0]],
+  [{ smtp_mx_address_limit: '1' }, 'smtp', [1, 0, 0]],
+  [{ smtp_mx_session_limit: '1' }, 'smtp', [1, 0, 0]],
+  [{ smtp_mx_session_limit: '0' }, 'smtp', [1, 1, 1]],
+  [{ smtp_mx_session_limit: '0' }, 'lmtp', [1, 1, 0]],
+  [{ lmtp_mx_session_limit: '0' }, 'lmtp', [1, 1, 1]],
+])('limits %j, %s: sessions at three hosts that refuse for now', async (config, protocol, tried) => {
+  const all = await Promise.all([1, 2, 3].map(() => start({ protocol, hooks: { mail: '450 no' } })));
+  const { verdicts } = await deliver({ protocol, servers: all, config });
   expect(all.map((server) => server.connections.total)).toEqual(tried);
   expect(verdicts).toHaveLength(1);
 });
@@ -107,7 +112,119 @@ it('failed handshakes do not count as sessions', async () => {
   expect(all.map((server) => server.connections.total)).toEqual([1, 1, 1]);
 });
 
+it.each<[Record<string, string>, number]>([
+  [{}, 5],
+  [{ smtp_mx_address_limit: '2' }, 2],
+  [{ smtp_mx_address_limit: '0' }, 7],
+])('limits %j: addresses tried of seven that nobody answers at', async (config, tried) => {
+  const all = await Promise.all(Array.from({ length: 7 }, closed));
+  const { remarks } = await deliver({ servers: all, config });
+  expect(remarks.filter((text) => text.endsWith(': Connection refused'))).toHaveLength(tried);
+});
+
+it.each([
+  ['by default', {}, 'delivered', 1],
+  ['no', { smtp_skip_4xx_greeting: 'no' }, 'deferred', 0],
+] as const)('smtp_skip_4xx_greeting %s', async (_, config, kind, atSecond) => {
+  const [first, second] = [await start({ hooks: { greeting: '421 4.3.2 busy' } }), await start()];
+  const { outcomes } = await deliver({ servers: [first, second], config });
+  expect(outcomes).toMatchObject([{ kind }]);
+  expect(second.messageCount).toBe(atSecond);
+});
+
+describe('several destinations in one value', () => {
+  const at = (known: Readonly<Record<string, SmtpServer>>) => async (destination: string) => {
+    const server = known[destination];
+    return server === undefined
+      ? ({ kind: 'failed', status: '5.4.4', reason: `${destination} not found` } as const)
+      : ({ kind: 'found', hosts: hostsOf([server]), finalNexthop: false } as const);
+  };
+
+  it('are tried in order, separated by commas or blanks', async () => {
+    const [shut, open] = [await start({ hooks: { mail: '450 no' } }), await start()];
+    const seen: string[] = [];
+    const find = at({ 'two.test': shut, '[three.test]:26': open });
+    const { outcomes } = await deliver({
+      nexthop: 'one.test, two.test [three.test]:26 four.test',
+      findHosts: (destination) => {
+        seen.push(destination);
+        return find(destination);
+      },
+    });
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['delivered']);
+    expect(seen).toEqual(['one.test', 'two.test', '[three.test]:26']);
+  });
+
+  it('that fail: the last reason counts', async () => {
+    const { verdicts } = await deliver({ nexthop: 'one.test,two.test', findHosts: at({}) });
+    expect(verdicts).toEqual(['bounced 5.4.4 two.test not found']);
+  });
+
+  it('as relayhost: no safety net, as in Postfix', async () => {
+    const nexthop = 'one.test, two.test';
+    const { verdicts } = await deliver({ nexthop, config: { relayhost: nexthop }, findHosts: at({}) });
+    expect(verdicts).toEqual(['bounced 5.4.4 two.test not found']);
+  });
+
+  it('one that is none does not keep mail from the next', async () => {
+    const server = await start();
+    const { outcomes } = await deliver({
+      nexthop: `[127.0.0.1, [127.0.0.1]:${server.port}`,
+      findHosts: createHostFinder({
+        config: makeConfig({}),
+        protocol: 'smtp',
+        resolver: createResolver({ servers: ['127.0.0.1:1'] }),
+      }),
+    });
+    expect(outcomes).toMatchObject([{ kind: 'delivered' }]);
+  });
+});
+
+it.each([
+  ['smtp', 'nowhere[', 'valid hostname or network address required in server description: nowhere['],
+  ['smtp', '[exa', 'missing "]" in server description: [exa'],
+  ['smtp', 'a.test:nosuch', 'unknown service: nosuch/tcp'],
+  ['lmtp', 'inet:a.test:99999', 'bad network port: 99999 for destination: a.test:99999'],
+] as const)('%s to %s: deferred with the reason', async (protocol, nexthop, reason) => {
+  const { verdicts, results } = await deliver({
+    protocol,
+    nexthop,
+    findHosts: createHostFinder({ config: makeConfig({}), protocol, resolver: createResolver({}) }),
+  });
+  expect(verdicts).toEqual([`deferred 4.3.0 ${reason}`]);
+  expect(results[0]?.hopStatus).toEqual({ status: '4.3.0', reason });
+});
+
 describe('fallback relays', () => {
+  it('of LMTP are not for UNIX-domain sockets', async () => {
+    const { verdicts, remarks } = await deliver({
+      protocol: 'lmtp',
+      nexthop: 'unix:/nonexistent/lmtp',
+      config: { lmtp_fallback_relay: '[fallback.test]' },
+    });
+    expect(verdicts[0]).toMatch(/^deferred 4\.4\.1 connect to client\.test/);
+    expect(remarks).toEqual([
+      'warning: ignoring "lmtp_fallback_relay = [fallback.test]" setting for non-TCP connections',
+    ]);
+  });
+
+  it.each([
+    ['smtp', 'fallback_relay', true],
+    ['lmtp', 'fallback_relay', false],
+    ['lmtp', 'lmtp_fallback_relay', true],
+  ] as const)('%s: %s counts: %s', async (protocol, parameter, counts) => {
+    const server = await start({ protocol });
+    const { outcomes } = await deliver({
+      protocol,
+      config: { [parameter]: '[fallback.test]' },
+      findHosts: async (destination) =>
+        destination === '[fallback.test]'
+          ? { kind: 'found', hosts: hostsOf([server]), finalNexthop: false }
+          : { kind: 'failed', status: '4.4.3', reason: 'try again' },
+    });
+    expect(outcomes[0]?.kind).toBe(counts ? 'delivered' : 'deferred');
+  });
+
   const relay = async (options: Parameters<typeof startSmtpServer>[0]) => {
     const [primary, fallback] = [await start(options), await start()];
     const result = await deliver({

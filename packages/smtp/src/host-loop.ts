@@ -5,6 +5,7 @@
  * The order of events decides what a failure means: `finalServer` is set before each session, because a soft failure at
  * the last host is recorded where it would be passed on to the next at any other.
  */
+import type { SourceAddresses } from '@mailfleet/routing';
 import { requiresTls, type TlsClient, type TlsPolicies, type TlsPolicy } from '@mailfleet/tls';
 import type { NextRequest } from './ahead.ts';
 import type { Attempt, Failure, Surroundings } from './attempt.ts';
@@ -40,6 +41,8 @@ export interface HostLoopOptions {
   /** The batch's nexthop as written. */
   readonly nexthop: string;
   readonly elements: readonly Element[];
+  /** Where connections come from unless main.cf says so. */
+  readonly source: SourceAddresses;
   /** Mail that loops back to us has another way to go. */
   readonly mayPassOn: boolean;
   /** Sessions of earlier batches; undefined: every batch opens its own. */
@@ -297,10 +300,10 @@ export class HostLoop {
     bestPreference: number,
     onSession: () => void,
   ): Promise<Visit> {
-    const { around, tls, maps, nexthop } = this.#options;
+    const { around, tls, maps, nexthop, source } = this.#options;
     const { settings } = around;
     this.#options.reuse?.makeRoom();
-    const connected = await connectTo(host, settings, (text) => this.#remark(text, true));
+    const connected = await connectTo(host, settings, source, (text) => this.#remark(text, true));
     if (connected.kind === 'failed') {
       if (host.port !== 0) this.#remark(connected.reason, false);
       this.#last = connected;
@@ -319,6 +322,7 @@ export class HostLoop {
       return await this.#visit(attempt, io, element, host, plaintext, bestPreference, onSession);
     }
     if (end.kind === 'failed') {
+      if (end.final === true) attempt.finalServer = true;
       attempt.failAll(end.scope, end.failure);
       attempt.endSession();
       if (end.quit) await session.quit();

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Reply, ReplyParser, replyText } from './reply.ts';
 
-const read = (chunks: readonly (string | Buffer)[], limit = 2048) => {
+const read = (chunks: readonly (string | Buffer)[], limit = 2048, utf8 = false) => {
   const replies: Reply[] = [];
   const long: string[] = [];
   const garbage: string[] = [];
@@ -16,7 +16,7 @@ const read = (chunks: readonly (string | Buffer)[], limit = 2048) => {
       onGarbage: (line) => garbage.push(line),
       onFlood: () => floods++,
     },
-    limit,
+    { lineLengthLimit: limit, utf8Replies: utf8 },
   );
   for (const chunk of chunks) parser.push(Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk, 'latin1'));
   return { replies, long, garbage, floods };
@@ -42,6 +42,27 @@ describe('one reply', () => {
     expect(replies).toHaveLength(1);
     expect(replies[0]).toMatchObject({ code, status, garbled: false });
     expect(replies.map(replyText)).toEqual([text]);
+  });
+});
+
+describe('bytes beyond ASCII', () => {
+  const bytes = (text: string): Buffer => Buffer.from(`550 ${text}\r\n`, 'latin1');
+  it.each<[string, string, string, string]>([
+    ['well-formed UTF-8', 'caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x93\xa7', 'café € 📧', 'caf?? ??? ????'],
+    ['latin1', 'caf\xe9 x', 'caf? x', 'caf? x'],
+    ['an overlong form', '\xc0\x8a \xe0\x80\x8a', '?? ???', '?? ???'],
+    ['half a surrogate pair', '\xed\xa0\x80', '???', '???'],
+    ['beyond Unicode', '\xf4\x90\x80\x80', '????', '????'],
+    ['a sequence without its end', '\xe2\x82 x', '?? x', '?? x'],
+    ['a control character in two bytes', 'a\xc2\x9b31m', 'a?31m', 'a??31m'],
+    ['a line separator', 'a\xe2\x80\xa8b', 'a?b', 'a???b'],
+  ])('%s', (_, text, withUtf8, without) => {
+    expect(read([bytes(text)], 2048, true).replies[0]?.text).toBe(`550 ${withUtf8}`);
+    expect(read([bytes(text)], 2048, false).replies[0]?.text).toBe(`550 ${without}`);
+  });
+
+  it('a character that the limit cuts in two is none', () => {
+    expect(read([bytes('caf\xc3\xa9')], 8, true).replies[0]?.text).toBe('550 caf?');
   });
 });
 

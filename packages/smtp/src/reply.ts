@@ -2,11 +2,12 @@
  * Reads server replies out of a byte stream (RFC 5321 section 4.2, RFC 2034), with limits against a server that never
  * stops talking.
  *
- * Promises: whatever the bytes, memory stays bounded, nothing throws, and every byte that reaches a reply's text is
- * printable ASCII. The final line of a reply alone decides its code and status; lines that are no reply lines
+ * Promises: whatever the bytes, memory stays bounded, nothing throws, and every character that reaches a reply's text is
+ * printable: ASCII, and with `smtputf8_enable` what is well-formed UTF-8 (RFC 3629). The final line of a reply alone decides its code and status; lines that are no reply lines
  * stay in the text and mark the reply as `garbled`, because the session's pipelining can no longer be trusted.
  */
 import type { LookupResult } from '@mailfleet/lookup';
+import { printable } from '@mailfleet/telemetry';
 import type { DsnStatus } from './delivery.ts';
 
 export interface Reply {
@@ -45,6 +46,19 @@ const unprintable = /[^\x20-\x7e]/;
 const everyUnprintable = /[^\x20-\x7e]/g;
 const enhancedCode = /^ *([245]\.\d{1,3}\.\d{1,3})(?: |$)/;
 
+/** In a latin1 string: a well-formed UTF-8 sequence of 2 to 4 bytes (RFC 3629 section 4), or one byte that does not print. */
+const everyUtf8OrUnprintable =
+  /[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[^\x20-\x7e]/g;
+
+/** A line's bytes, each in one character, as text: what does not print becomes `?`. */
+const textOf = (line: string, utf8: boolean): string => {
+  if (!unprintable.test(line)) return line;
+  if (!utf8) return line.replace(everyUnprintable, '?');
+  return line.replace(everyUtf8OrUnprintable, (bytes) =>
+    bytes.length === 1 ? '?' : printable(Buffer.from(bytes, 'latin1').toString('utf8')),
+  );
+};
+
 const isDigit = (code: number): boolean => code >= 48 && code <= 57;
 
 /** Status of a reply's final line (RFC 3463); an unexpected first digit is a protocol error. */
@@ -58,10 +72,18 @@ const statusOf = (line: string): DsnStatus => {
 /** Lines that may wait for the filter; no honest reply is longer. */
 const MAX_WAITING_LINES = 1_000;
 
+export interface ReplyParserOptions {
+  /** `line_length_limit`: bytes kept of one line, and of the text of one reply. */
+  readonly lineLengthLimit: number;
+  /** `smtputf8_enable`: well-formed UTF-8 in a reply is text. */
+  readonly utf8Replies: boolean;
+  readonly filter?: ReplyFilter;
+}
+
 export class ReplyParser {
   readonly #listener: ReplyListener;
-  /** Bytes kept of one line, and of the text of one reply (`line_length_limit`). */
   readonly #limit: number;
+  readonly #utf8: boolean;
   #line = '';
   #skipped = 0;
   #text = '';
@@ -73,10 +95,11 @@ export class ReplyParser {
   /** Lines that wait for the filter count only while this stays. */
   #epoch = 0;
 
-  constructor(listener: ReplyListener, limit: number, filter?: ReplyFilter) {
+  constructor(listener: ReplyListener, options: ReplyParserOptions) {
     this.#listener = listener;
-    this.#limit = limit;
-    this.#filter = filter;
+    this.#limit = options.lineLengthLimit;
+    this.#utf8 = options.utf8Replies;
+    this.#filter = options.filter;
   }
 
   /** Calls back once all lines so far are parsed: at once without a filter. */
@@ -130,8 +153,7 @@ export class ReplyParser {
   #endLine(raw: string): void {
     let length = raw.length;
     while (length > 0 && raw.charCodeAt(length - 1) === 13) length--;
-    let line = length === raw.length ? raw : raw.slice(0, length);
-    if (unprintable.test(line)) line = line.replace(everyUnprintable, '?');
+    const line = textOf(length === raw.length ? raw : raw.slice(0, length), this.#utf8);
     if (this.#filter === undefined) this.#accept(line);
     else this.#acceptFiltered(line, this.#filter);
   }

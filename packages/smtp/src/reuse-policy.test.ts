@@ -1,7 +1,7 @@
 import { makeConfig } from '@mailfleet/config';
 import type { TlsPolicy } from '@mailfleet/tls';
 import { describe, expect, it } from 'vitest';
-import type { Batch, Protocol } from './delivery.ts';
+import type { Protocol } from './delivery.ts';
 import { destinationKey, endpointKey, reuseRules } from './reuse-policy.ts';
 
 const rules = (
@@ -10,12 +10,18 @@ const rules = (
   transport: string = protocol,
 ) => reuseRules(makeConfig({ myhostname: 'client.test', ...values }), transport, protocol);
 
+type Hint = 'load' | 'load-store' | undefined;
+const hintOf = (hint: Hint) => ({
+  ...(hint === undefined ? {} : { connectionLoad: true }),
+  ...(hint === 'load-store' ? { connectionStore: true } : {}),
+});
+
 const none = { load: false, store: false };
 const both = { load: true, store: true };
 const load = { load: true, store: false };
 
 describe('what a batch may do', () => {
-  it.each<[string, Record<string, string>, Protocol, string, Batch['caching'], object]>([
+  it.each<[string, Record<string, string>, Protocol, string, Hint, object]>([
     ['no hint', {}, 'smtp', 'example.com', undefined, none],
     ['LOAD', {}, 'smtp', 'example.com', 'load', load],
     ['LOAD and STORE', {}, 'smtp', 'example.com', 'load-store', both],
@@ -49,13 +55,15 @@ describe('what a batch may do', () => {
     ['lmtp switch on', { lmtp_cache_connection: 'yes' }, 'lmtp', 'inet:mx.test', undefined, both],
     ['lmtp switch, smtp', { lmtp_cache_connection: 'yes' }, 'smtp', 'mx.test', undefined, none],
   ])('%s', async (_, values, protocol, nexthop, hint, wanted) => {
-    expect(await rules(values, protocol).policyFor(nexthop, hint, () => undefined)).toEqual(wanted);
+    expect(await rules(values, protocol).policyFor({ nexthop, ...hintOf(hint) }, () => undefined)).toEqual(
+      wanted,
+    );
   });
 
   it('a list that cannot be read is told, and the destination is not listed', async () => {
     const warnings: string[] = [];
     const broken = rules({ smtp_connection_cache_destinations: 'hash:/no/such/file' });
-    expect(await broken.policyFor('example.com', undefined, (text) => warnings.push(text))).toEqual(none);
+    expect(await broken.policyFor({ nexthop: 'example.com' }, (text) => warnings.push(text))).toEqual(none);
     expect(warnings).toEqual([expect.stringContaining('smtp_connection_cache_destinations: ')]);
   });
 

@@ -21,13 +21,16 @@ export interface ReusePolicy {
 export const noReuse: ReusePolicy = { load: false, store: false };
 const always: ReusePolicy = { load: true, store: true };
 
+/** Where a batch goes, and what qmgr says of that destination. */
+type CachingHints = Pick<Batch, 'nexthop' | 'connectionLoad' | 'connectionStore'>;
+
 export interface ReuseRules {
   /** Part of every key: the service and all of its configuration that a server or its peer can notice. */
   readonly identity: string;
   /** How long a session may be parked, in milliseconds. */
   readonly idleLimitMs: number;
   /** @param warn is told when a table of ours cannot be asked: the destination then counts as not listed */
-  policyFor(nexthop: string, hint: Batch['caching'], warn: (text: string) => void): Promise<ReusePolicy>;
+  policyFor(batch: CachingHints, warn: (text: string) => void): Promise<ReusePolicy>;
 }
 
 /** What a server sees of us, or we make of its words, before the first transaction. */
@@ -66,13 +69,13 @@ export const reuseRules = (config: Config, transport: string, protocol: Protocol
       config.getFor(protocol, 'smtp_connection_cache_time_limit'),
       config.get('connection_cache_ttl_limit'),
     ),
-    policyFor: async (nexthop, hint, warn) => {
+    policyFor: async ({ nexthop, connectionLoad, connectionStore }, warn) => {
       if (lmtpSwitch !== undefined) return lmtpSwitch ? always : noReuse;
       const answer = await listed.match(cacheName(nexthop));
       if (answer.kind === 'match') return always;
       if (answer.kind === 'error') warn(`${protocol}_connection_cache_destinations: ${answer.reason}`);
-      if (!onDemand || hint === undefined) return noReuse;
-      return { load: true, store: hint === 'load-store' };
+      if (!onDemand) return noReuse;
+      return { load: connectionLoad === true, store: connectionStore === true };
     },
   };
 };

@@ -144,6 +144,15 @@ describe('lines', () => {
   });
 });
 
+it.each<[string, Record<string, string>, string]>([
+  ['by default', {}, 'café'],
+  ['smtputf8_enable = no', { smtputf8_enable: 'no' }, 'caf??'],
+])('UTF-8 in replies %s', async (_, config, word) => {
+  const server = await start({ hooks: { mail: '550 5.7.1 café' } });
+  const { outcomes } = await deliver({ servers: [server], config });
+  expect(outcomes[0]?.reply).toBe(`550 5.7.1 ${word}`);
+});
+
 it.each([
   ['yes', '<"a b"@example.com>'],
   ['no', '<a b@example.com>'],

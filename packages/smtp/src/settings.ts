@@ -35,6 +35,7 @@ export interface AgentSettings extends ConnectSettings, ConnectionLimits, Envelo
   readonly heloName: string;
   readonly alwaysSendEhlo: boolean;
   readonly neverSendEhlo: boolean;
+  readonly skip4xxGreeting: boolean;
   readonly skip5xxGreeting: boolean;
   readonly skipQuitResponse: boolean;
   readonly discard: Discard;
@@ -83,6 +84,7 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   heloName: config.getFor(protocol, 'smtp_helo_name'),
   alwaysSendEhlo: config.get('smtp_always_send_ehlo'),
   neverSendEhlo: config.get('smtp_never_send_ehlo'),
+  skip4xxGreeting: protocol === 'lmtp' || config.get('smtp_skip_4xx_greeting') !== false,
   skip5xxGreeting: config.getFor(protocol, 'smtp_skip_5xx_greeting'),
   skipQuitResponse: config.getFor(protocol, 'smtp_skip_quit_response'),
   discard: parseDiscard(config.getFor(protocol, 'smtp_discard_ehlo_keywords')),
@@ -92,6 +94,7 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   chunking: config.getFor(protocol, 'smtp_chunking'),
   lineLimit: config.getFor(protocol, 'smtp_line_length_limit'),
   lineLengthLimit: config.get('line_length_limit'),
+  utf8Replies: config.get('smtputf8_enable'),
   perRequestDeadline: config.getFor(protocol, 'smtp_per_request_deadline'),
   quoteEnvelope: config.getFor(protocol, 'smtp_quote_rfc821_envelope'),
   softBounce: config.get('soft_bounce'),

@@ -1,44 +1,11 @@
 /** Against smtp-sink, Postfix's own receiver: 1,000 messages over one session, and how fast that goes. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { makeConfig } from '@mailfleet/config';
-import { freePort, installed, startDelayProxy, waitFor } from '@mailfleet/test-kit';
-import { afterAll, describe, expect, it } from 'vitest';
+import { installed, startDelayProxy } from '@mailfleet/test-kit';
+import { describe, expect, it } from 'vitest';
 import { createDeliveryAgent } from './agent.ts';
 import type { Protocol, RequestResult } from './delivery.ts';
 import { batchOf, hostsOf, requestTo } from './test-agent.ts';
-
-const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
-const children: ChildProcess[] = [];
-
-afterAll(async () => {
-  for (const child of children) {
-    child.kill();
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-  }
-});
-
-const startSink = async (...flags: string[]): Promise<number> => {
-  const port = await freePort();
-  // It refuses to run as root; the user postfix exists wherever smtp-sink does.
-  const asUser = process.getuid?.() === 0 ? ['-u', 'postfix'] : [];
-  const child = spawn('smtp-sink', [...asUser, ...flags, `127.0.0.1:${port}`, '100'], {
-    env,
-    stdio: 'ignore',
-  });
-  children.push(child);
-  await waitFor(
-    () =>
-      new Promise<boolean>((resolve) => {
-        const socket = connect({ host: '127.0.0.1', port }, () => resolve(socket.destroy() !== undefined));
-        socket.once('error', () => resolve(false));
-      }),
-    5000,
-    'smtp-sink to listen',
-  );
-  return port;
-};
+import { startSink } from './test-sink.ts';
 
 interface Load {
   readonly port: number;
@@ -91,13 +58,14 @@ describe.skipIf(!installed(['smtp-sink']))('messages of 4 kB over one session wi
     { protocol: 'lmtp', pipelining: 'transactions and commands', flags: ['-L'] },
     { protocol: 'lmtp', pipelining: 'off', flags: ['-L', '-p'] },
   ])('$protocol, pipelining: $pipelining', async ({ protocol, flags, pipelining, config }) => {
-    const port = await startSink(...flags);
-    const rate = await run({ port, protocol, messages: 1000, ...(config ? { config } : {}) });
+    await using sink = await startSink(...flags);
+    const rate = await run({ port: sink.port, protocol, messages: 1000, ...(config ? { config } : {}) });
     console.info(`${protocol}, pipelining ${pipelining}: ${Math.round(rate)} messages/s`);
   });
 
   it.each(['yes', 'no'])('50 ms away, smtp_transaction_pipelining = %s', async (value) => {
-    await using proxy = await startDelayProxy({ host: '127.0.0.1', port: await startSink() }, 50);
+    await using sink = await startSink();
+    await using proxy = await startDelayProxy(sink, 50);
     const config = { smtp_transaction_pipelining: value };
     const rate = await run({ port: proxy.port, protocol: 'smtp', messages: 10, config });
     console.info(`50 ms away, smtp_transaction_pipelining = ${value}: ${rate.toFixed(1)} messages/s`);

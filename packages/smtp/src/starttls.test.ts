@@ -242,6 +242,28 @@ describe('after a broken handshake at level may', () => {
   });
 });
 
+it.each([
+  ['closes', ['close'], /: lost connection$/],
+  ['resets', ['reset'], /: Connection reset by peer$/],
+  ['says nothing', ['silence'], /: Connection timed out$/],
+  ['speaks no TLS', ['raw: nonsense\\r\\n', 'silence'], /: .*wrong version number/],
+])('a server that %s in the handshake: what the log says', async (_, end, words) => {
+  const script = [
+    'S: 220 x',
+    'C: EHLO*',
+    'S: 250-x',
+    'S: 250 STARTTLS',
+    'C: STARTTLS',
+    'S: 220 go',
+    'delay 50',
+  ];
+  const { result, server } = await talk({ scripts: [[...script, ...end]] }, 'encrypt', {
+    config: { smtp_starttls_timeout: '1s' },
+  });
+  expect(result.remarks).toEqual([expect.stringMatching(words)]);
+  expect(result.remarks[0]?.startsWith(`SSL_connect error to ${name}:${server.port}: `)).toBe(true);
+});
+
 it('wrapper mode speaks TLS first, and not below encrypt', async () => {
   const config = { smtp_tls_wrappermode: 'yes' };
   const { result } = await talk({ tls: good, tlsWrapper: true }, 'encrypt', { config });

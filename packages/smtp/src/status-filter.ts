@@ -28,7 +28,7 @@ export const openStatusFilter = (config: Config, protocol: Protocol): StatusFilt
     const [, status, reason] = /^([245]\.\d{1,3}\.\d{1,3})\s+(\S.*)$/s.exec(answer.value) ?? [];
     const succeeds = outcome.kind === 'delivered';
     if (status === undefined || reason === undefined || status.startsWith('2') !== succeeds) {
-      warn(`${name}: result "${answer.value}" for "${outcome.status} ${outcome.reason}" is ignored`);
+      warn(`${name}: bad status code: ${answer.value}`);
       return outcome;
     }
     if (succeeds) return { ...outcome, status, reason };

@@ -4,7 +4,15 @@
  */
 import { makeConfig } from '@mailfleet/config';
 import { type BatchIo, createDeliveryAgent, type DeliveryAgentOptions } from './agent.ts';
-import type { Batch, DeliveryRequest, Envelope, Outcome, Protocol, RequestResult } from './delivery.ts';
+import type {
+  Batch,
+  DeliveryRequest,
+  Envelope,
+  Outcome,
+  Protocol,
+  Recipient,
+  RequestResult,
+} from './delivery.ts';
 import type { FindHosts, Host } from './hosts.ts';
 import type { SessionPool } from './session-pool.ts';
 
@@ -21,6 +29,8 @@ export interface TestDelivery {
   readonly config?: Readonly<Record<string, string>>;
   /** Recipients of each request; one request to one recipient by default. */
   readonly requests?: readonly (readonly string[])[];
+  /** The same with all that a recipient may have; in place of `requests`. */
+  readonly recipients?: readonly (readonly Omit<Recipient, 'index'>[])[];
   readonly envelope?: Partial<Envelope>;
   readonly content?: string | Buffer | ((request: DeliveryRequest) => ReturnType<BatchIo['content']>);
   readonly signal?: AbortSignal;
@@ -28,7 +38,8 @@ export interface TestDelivery {
   readonly agentFor?: DeliveryAgentOptions['agentFor'];
   /** Shared by several calls: what one parks the next may take. */
   readonly sessions?: SessionPool;
-  readonly caching?: Batch['caching'];
+  /** The scheduler's hints. */
+  readonly caching?: 'load' | 'load-store';
   readonly onRecord?: (result: RequestResult) => void | Promise<void>;
   /** How long the messages waited before they became active. */
   readonly waitedMs?: number;
@@ -90,6 +101,9 @@ export const batchOf = (
   requests,
 });
 
+const toRecipients = (addresses: readonly string[]): Omit<Recipient, 'index'>[] =>
+  addresses.map((address) => ({ address }));
+
 export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
   const protocol = delivery.protocol ?? 'smtp';
   const remarks: string[] = [];
@@ -113,15 +127,21 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
         `${queueId === undefined ? '' : `${queueId}: `}${warning === true ? 'warning: ' : ''}${text}`,
       ),
   });
-  const requests = (delivery.requests ?? [['one@example.com']]).map((recipients, index) => {
-    const request = requestTo(recipients, `Q${index + 1}`, delivery.envelope);
-    return { ...request, activatedMs: request.envelope.arrivalMs + (delivery.waitedMs ?? 0) };
+  const asked = delivery.recipients ?? (delivery.requests ?? [['one@example.com']]).map(toRecipients);
+  const requests = asked.map((recipients, position): DeliveryRequest => {
+    const request = requestTo([], `Q${position + 1}`, delivery.envelope);
+    return {
+      ...request,
+      recipients: recipients.map((recipient, index) => ({ ...recipient, index })),
+      activatedMs: request.envelope.arrivalMs + (delivery.waitedMs ?? 0),
+    };
   });
   const content = delivery.content ?? 'Subject: test\r\n\r\nHello\r\n';
   const { returned } = await agent.deliverBatch(
     {
       ...batchOf(requests, delivery.nexthop ?? 'example.com', protocol),
-      ...(delivery.caching ? { caching: delivery.caching } : {}),
+      ...(delivery.caching ? { connectionLoad: true } : {}),
+      ...(delivery.caching === 'load-store' ? { connectionStore: true } : {}),
     },
     {
       content: async (request) => (typeof content === 'function' ? content(request) : Buffer.from(content)),

@@ -12,6 +12,7 @@
  * Each recipient is marked at the attempt by the reply that decides about it. What is returned says what the
  * connection is good for afterwards.
  */
+import { setImmediate as immediate } from 'node:timers/promises';
 import { inStep, type NextRequest, type Opening, openingOf } from './ahead.ts';
 import type { Attempt, Failure, Surroundings } from './attempt.ts';
 import type { IoFailure } from './connection.ts';
@@ -466,6 +467,8 @@ export class Transaction {
     const { connection } = session;
     try {
       for await (const piece of Buffer.isBuffer(content) ? piecesOf(content) : content) {
+        // A server that hangs up may have said why. A write that fails makes that unreadable, so reading comes first.
+        await immediate();
         connection.write(encoder.encode(piece));
         const failure =
           connection.backlog > BACKLOG_BYTES

@@ -68,7 +68,8 @@ export type MailEvent =
       readonly notice: 'non-delivery' | 'delay' | 'delivery status';
       readonly noticeQueueId: string;
     })
-  | (About & { readonly kind: 'expired'; readonly from: string })
+  /** qmgr: `from=<…>, status=expired, returned to sender`; `forced`: an operator expired it (status=force-expired). */
+  | (About & { readonly kind: 'expired'; readonly from: string; readonly forced?: boolean })
   | (About & { readonly kind: 'held' | 'released' | 'removed' | 'deleted' })
   | (About & { readonly kind: 'in-doubt'; readonly batchId: string; readonly detail: string })
   /** A remark of the client about one message or none, as smtp(8) logs it. */

@@ -1,5 +1,6 @@
 export type * from './event.ts';
 export { printable, quotedAddress } from './printable.ts';
+export { Progress } from './progress.ts';
 export {
   createTelemetry,
   type EventSink,

@@ -65,6 +65,11 @@ test.each<[string, MailEvent, ...string[]]>([
     'qmgr 4QxZ1: from=<>, status=expired, returned to sender',
   ],
   [
+    'expired by an operator',
+    { kind: 'expired', queueId: '4QxZ1', from: 'a@b.example', forced: true },
+    'qmgr 4QxZ1: from=<a@b.example>, status=force-expired, returned to sender',
+  ],
+  [
     'accepted by SMTP',
     {
       kind: 'accepted',

@@ -56,7 +56,7 @@ export function maillogLines(
     case 'expired':
       return line(
         'qmgr',
-        `${event.queueId}: from=${bracketed(event.from)}, status=expired, returned to sender`,
+        `${event.queueId}: from=${bracketed(event.from)}, status=${event.forced === true ? 'force-expired' : 'expired'}, returned to sender`,
       );
     case 'removed':
       return line('qmgr', `${event.queueId}: removed`);

@@ -72,7 +72,14 @@ export interface DnsServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export async function startDnsServer(options: { zones?: DnsZones; host?: string } = {}): Promise<DnsServer> {
+export interface DnsServerOptions {
+  readonly zones?: DnsZones;
+  readonly host?: string;
+  /** Default 0: an ephemeral port. */
+  readonly port?: number;
+}
+
+export async function startDnsServer(options: DnsServerOptions = {}): Promise<DnsServer> {
   const host = options.host ?? '127.0.0.1';
   const table = new Map<string, DnsBehaviour | DnsTypes>();
   const queries: DnsQuery[] = [];
@@ -173,7 +180,7 @@ export async function startDnsServer(options: { zones?: DnsZones; host?: string 
     }
   }
 
-  const { udp, tcp, port } = await bindBoth(host);
+  const { udp, tcp, port } = await bindBoth(host, options.port ?? 0);
   udp.on('message', (packet, peer) =>
     handle(packet, 'udp', (reply) => {
       // The socket may be closed by the time a delayed answer is due.
@@ -280,10 +287,16 @@ function recordOf(name: string, type: RecordType, text: string, ttl = DEFAULT_TT
 }
 
 /** UDP and TCP ports are counted apart, so a free one of both kinds takes a few attempts. */
-async function bindBoth(host: string): Promise<{ udp: UdpSocket; tcp: Server; port: number }> {
+async function bindBoth(
+  host: string,
+  wanted: number,
+): Promise<{ udp: UdpSocket; tcp: Server; port: number }> {
   for (let attempt = 0; attempt < BIND_ATTEMPTS; attempt++) {
     const udp = createSocket(host.includes(':') ? 'udp6' : 'udp4');
-    await new Promise<void>((resolve) => udp.bind(0, host, resolve));
+    await new Promise<void>((resolve, reject) => {
+      udp.once('error', reject);
+      udp.bind(wanted, host, resolve);
+    });
     const { port } = udp.address();
     const tcp = createServer();
     const bound = await new Promise<boolean>((resolve) => {

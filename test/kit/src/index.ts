@@ -12,7 +12,8 @@ export {
   startDnsServer,
 } from './dns-server.ts';
 export { installed } from './installed.ts';
-export { type Random, randomFrom, testSeed } from './random.ts';
+export { type Random, randomFrom, testSeeds } from './random.ts';
+export { type RedisCluster, startRedisCluster } from './redis-cluster.ts';
 export { type SmtpServer, type SmtpServerOptions, startSmtpServer } from './smtp-server.ts';
 export type {
   Action,

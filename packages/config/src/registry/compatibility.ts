@@ -105,7 +105,7 @@ export const compatibility = {
     seed: true,
     obsolete: true,
     since: '2.0',
-    doc: 'Historic switch to skip hosts that greet with 4xx; modern code always does so and no longer reads it.',
+    doc: 'With no, a 4xx greeting defers at once; otherwise the next host is tried, as all of Postfix since 2.1 does.',
   },
   smtp_discard_ehlo_keyword_address_maps: {
     type: 'maps',

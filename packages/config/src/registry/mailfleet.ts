@@ -47,6 +47,28 @@ export const mailfleet = {
     origin: 'mailfleet',
     doc: 'A batch takes no further request once its messages exceed this many bytes.',
   },
+  destination_batch_recipient_limit: {
+    type: 'integer',
+    default: '1000',
+    min: 1,
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'A batch takes no further request once its requests have this many recipients.',
+  },
+  destination_site_maps: {
+    type: 'maps',
+    default: '',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'Tables of nexthop (in lower case) and the name of its site. Nexthops of one site share a concurrency window, its limits and its pauses; each session still serves one nexthop. With several scheduler_shards a site has a window in each. Not for transports with a recipient limit of 1.',
+  },
+  destination_site_rollup: {
+    type: 'boolean',
+    default: 'no',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'Domains with the same set of MX hosts are one site, as in destination_site_maps, which comes first. Workers find the set out when they deliver; the first mail to a domain still has a window of its own.',
+  },
   scheduler_shards: {
     type: 'integer',
     default: '1',
@@ -58,12 +80,12 @@ export const mailfleet = {
   },
   scheduler_lease_time: {
     type: 'time',
-    default: '10s',
+    default: '8s',
     unit: 's',
     min: 1,
     since: '0.1.0',
     origin: 'mailfleet',
-    doc: 'How long a scheduler that stopped answering still counts as the leader of its shard; a standby takes over after that.',
+    doc: 'How long a scheduler that stopped answering still counts as the leader of its shard; a standby takes over right after that. The default leaves it two seconds to be at work within ten.',
   },
   batch_lease_time: {
     type: 'time',
@@ -169,6 +191,13 @@ export const mailfleet = {
     since: '0.1.0',
     origin: 'mailfleet',
     doc: 'File that holds the password of the dashboard, for any user name. Empty: no password, loopback only.',
+  },
+  health_listen: {
+    type: 'list',
+    default: '',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'Where a daemon that runs alone tells its health, as address:port: /livez (it makes progress) and /readyz (and Redis answers), 200 or 503 with a sentence. Empty: nowhere. Of no effect under `mailfleet up`.',
   },
   content_directory: {
     type: 'directory',

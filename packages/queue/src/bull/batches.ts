@@ -7,7 +7,8 @@ import type { Batch } from '@mailfleet/smtp';
 import { type Job, Queue, Worker } from 'bullmq';
 import { deliveryQueueOf, type ShardKeys } from '../keys.ts';
 import { LeaseLostError } from '../ports.ts';
-import type { Connection } from '../redis/connection.ts';
+import { type Connection, firstReady } from '../redis/connection.ts';
+import { fairShare } from '../shard.ts';
 import {
   type BullContext,
   EVENT_STREAM,
@@ -17,6 +18,7 @@ import {
   reportError,
   STALLED_WITHOUT_LIMIT,
 } from './connection.ts';
+import { Takings, watchTakings } from './watch.ts';
 
 const PAGE = 100;
 
@@ -45,10 +47,24 @@ export interface Batches {
   add(batches: readonly Batch[]): Promise<void>;
   /** Those that wait or run in the queue of all workers, or of one. */
   outstanding(shard: number, worker?: string): Promise<readonly Batch[]>;
+  /**
+   * Removes batches that no worker ever had from the queue of all workers, or of one; answers which. One that ended within these
+   * milliseconds may be among them.
+   */
+  recall(shard: number, batchIds: readonly string[], worker?: string): Promise<readonly string[]>;
   /** Of these ids, those that wait or run in no queue of all workers. */
   vanished(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
   /** Ends the connection to a worker's queue and removes what BullMQ keeps for it. */
   forget(shard: number, worker: string): Promise<void>;
+  /**
+   * Which worker has a batch of the queue of all, or of one, if any took it yet, and since when it has it or it waits; undefined when it
+   * ended or is not there.
+   */
+  holder(
+    shard: number,
+    batchId: string,
+    worker?: string,
+  ): Promise<{ readonly worker?: string; readonly sinceMs: number } | undefined>;
   /**
    * Hands batches to `handle` until `signal` aborts and all handlers ended. `handle` must not throw.
    * @param options.ownBatches takes those that name this worker, too; they come on top of `sessions`, since each has a session waiting
@@ -59,6 +75,7 @@ export interface Batches {
       readonly name: string;
       readonly signal: AbortSignal;
       readonly ownBatches: boolean;
+      readonly progress?: () => void;
     },
     handle: (held: HeldBatch) => Promise<void>,
   ): Promise<void>;
@@ -97,6 +114,8 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
   }
 
   async function addOf(shard: number, worker: string | undefined, batches: readonly Batch[]): Promise<void> {
+    // BullMQ asks the connection at once, each queue anew.
+    await firstReady(context.adding());
     const target = addingQueue(shard, worker);
     await target.waitUntilReady();
     // A leader that stood still past its lease would add what the next one batches anew. What is left of that window is the time
@@ -140,6 +159,19 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
       }
       return batches;
     },
+    async recall(shard, batchIds, worker) {
+      const removed = await Promise.all(
+        batchIds.map(async (id) => {
+          const job = await queue(shard, worker).getJob(id);
+          // One that a worker had may be in doubt, which the next worker asks about because it was handed out before.
+          const untouched = job?.attemptsStarted === 0 && job.data.handedOutBefore === undefined;
+          if (!untouched || (await job.getState()) !== 'waiting') return false;
+          // 0: a worker has its lock by now.
+          return (await queue(shard, worker).remove(id)) === 1;
+        }),
+      );
+      return batchIds.filter((_, i) => removed[i] === true);
+    },
     async vanished(shard, batchIds) {
       const gone: string[] = [];
       for (let from = 0; from < batchIds.length; from += PAGE) {
@@ -151,14 +183,25 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
       }
       return gone;
     },
-    async work({ sessions, name, signal, ownBatches }, handle) {
+    async holder(shard, batchId, worker) {
+      const job = await queue(shard, worker).getJob(batchId);
+      if (job === undefined || job.finishedOn !== undefined) return undefined;
+      if (job.processedOn === undefined) return { sinceMs: job.timestamp };
+      return { worker: job.processedBy ?? 'a worker', sinceMs: job.processedOn };
+    },
+    async work({ sessions, name, signal, ownBatches, progress }, handle) {
       if (signal.aborted) return;
       const lost = new Map<string, Watch>();
       const { lockDuration } = lockTimes(leaseMs);
-      const open = (queueName: string, keys: ShardKeys, concurrency: number): Worker<Batch> => {
+      const watched: Parameters<typeof watchTakings>[0][number][] = [];
+      const open = (shard: number, keys: ShardKeys, own?: string): Worker<Batch> => {
+        const concurrency = fairShare(sessions, shards.length, shard);
+        const takings = new Takings(concurrency);
+        watched.push({ takings, queue: queue(shard, own) });
         const worker = new Worker<Batch>(
-          queueName,
+          deliveryQueueOf(own),
           async (job: Job<Batch>, token = '') => {
+            takings.begin();
             const controller = new AbortController();
             const timer = setTimeout(() => controller.abort(), lockDuration);
             lost.set(job.data.id, { controller, timer });
@@ -170,6 +213,7 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
                 lost: controller.signal,
               });
             } finally {
+              takings.end();
               clearTimeout(timer);
               lost.delete(job.data.id);
             }
@@ -193,23 +237,19 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
         });
         return worker;
       };
-      const workers = shards.flatMap((keys, shard) => {
-        const share = fairShare(sessions, shards.length, shard);
-        const shared = open(deliveryQueueOf(undefined), keys, share);
-        return ownBatches ? [shared, open(deliveryQueueOf(name), keys, share)] : [shared];
-      });
+      const workers = shards.flatMap((keys, shard) =>
+        ownBatches ? [open(shard, keys), open(shard, keys, name)] : [open(shard, keys)],
+      );
+      const watching = progress === undefined ? undefined : watchTakings(watched, progress, signal);
       await aborted(signal);
+      // It may wait for a Redis that is away.
+      watching?.catch(() => undefined);
       await Promise.all(workers.map((worker) => worker.close()));
     },
     async close() {
       await Promise.all([...queues.values(), ...addingQueues.values()].map((each) => each.close()));
     },
   };
-}
-
-/** Sessions of one shard's worker: the remainder goes to the first shards, and no shard is left without. */
-export function fairShare(sessions: number, shards: number, shard: number): number {
-  return Math.max(1, Math.floor(sessions / shards) + (shard < sessions % shards ? 1 : 0));
 }
 
 export function aborted(signal: AbortSignal): Promise<void> {

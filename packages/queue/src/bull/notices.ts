@@ -2,7 +2,7 @@
  * Notice requests as BullMQ jobs: queue `notice` of each shard, one job per message, pass, notice and leader. A request that fails is repeated
  * until it succeeds, since its message waits for it.
  */
-import { Queue, Worker } from 'bullmq';
+import { type Job, Queue, Worker } from 'bullmq';
 import { NOTICE_QUEUE, type ShardKeys } from '../keys.ts';
 import type { NoticeRequest } from '../ports.ts';
 import { aborted } from './batches.ts';
@@ -14,6 +14,7 @@ import {
   reportError,
   STALLED_WITHOUT_LIMIT,
 } from './connection.ts';
+import { Takings, watchTakings } from './watch.ts';
 
 const RETRY_MS = 5_000;
 const TRIES_WITHOUT_LIMIT = 1_000_000_000;
@@ -27,7 +28,7 @@ export interface Notices {
   add(requests: readonly NoticeRequest[]): Promise<void>;
   /** Hands requests to `handle` until `signal` aborts and all handlers ended. */
   work(
-    options: { readonly name: string; readonly signal: AbortSignal },
+    options: { readonly name: string; readonly signal: AbortSignal; readonly progress?: () => void },
     handle: (request: NoticeRequest) => Promise<void>,
   ): Promise<void>;
   close(): Promise<void>;
@@ -73,10 +74,21 @@ export function makeNotices(context: BullContext, shards: readonly ShardKeys[], 
         ),
       );
     },
-    async work({ name, signal }, handle) {
+    async work({ name, signal, progress }, handle) {
       if (signal.aborted) return;
-      const workers = shards.map((keys) => {
-        const worker = new Worker<NoticeRequest>(NOTICE_QUEUE, async (job) => handle(job.data), {
+      const watched: Parameters<typeof watchTakings>[0][number][] = [];
+      const workers = shards.map((keys, shard) => {
+        const takings = new Takings(CONCURRENCY);
+        watched.push({ takings, queue: queue(shard) });
+        const take = async (job: Job<NoticeRequest>): Promise<void> => {
+          takings.begin();
+          try {
+            await handle(job.data);
+          } finally {
+            takings.end();
+          }
+        };
+        const worker = new Worker<NoticeRequest>(NOTICE_QUEUE, take, {
           connection: context.connection,
           prefix: keys.bull,
           name,
@@ -93,7 +105,10 @@ export function makeNotices(context: BullContext, shards: readonly ShardKeys[], 
         });
         return worker;
       });
+      const watching = progress === undefined ? undefined : watchTakings(watched, progress, signal);
       await aborted(signal);
+      // It may wait for a Redis that is away.
+      watching?.catch(() => undefined);
       await Promise.all(workers.map((worker) => worker.close()));
     },
     async close() {

@@ -140,7 +140,7 @@ describe('finding it', () => {
     await rm(bin, { recursive: true });
     expect(await distributionServer(cache, env)).toEqual(found);
     expect(await readdir(cache)).toEqual(['redis-server']);
-  });
+  }, 30_000);
 
   test('the real package, where apt-get can download', async ({ skip }) => {
     // Even the libraries that are installed here: the server must run on those of the cache folder.

@@ -87,16 +87,17 @@ export interface Connections {
 
 export function makeConnections(target: RedisTarget, log: ConnectionLog): Connections {
   const opened: { readonly connection: Connection; readonly blocking: boolean }[] = [];
-  let down = false;
+  let downSinceMs: number | undefined;
   let closing = false;
   const onError = (error: Error): void => {
-    if (down || closing) return;
-    down = true;
+    if (downSinceMs !== undefined || closing) return;
+    downSinceMs = performance.now();
     log.warn(`Redis does not answer: ${error.message}; waiting until it does`);
   };
   const onReady = (): void => {
-    if (down) log.info('Redis answers again');
-    down = false;
+    if (downSinceMs === undefined) return;
+    log.info(`Redis answers again, after ${((performance.now() - downSinceMs) / 1000).toFixed(1)} s`);
+    downSinceMs = undefined;
   };
   return {
     open({ name, kind }) {
@@ -145,8 +146,21 @@ function connect(target: RedisTarget, name: string, kind: ConnectionKind): Conne
   });
 }
 
-/** Resolves when the connection is up for the first time. Later losses are its commands' own to tell. */
+/**
+ * Resolves when the connection is up for the first time, to every master of a cluster. Later losses are its commands' own to
+ * tell. A cluster connects to a node with the first command for it, and without an offline queue it rejects those that come
+ * while it does.
+ */
 export async function firstReady(connection: Connection): Promise<void> {
+  await upOnce(connection);
+  if (connection instanceof Cluster) {
+    await Promise.all(
+      connection.nodes('master').map((node) => (node.status === 'ready' ? 'PONG' : node.ping())),
+    );
+  }
+}
+
+async function upOnce(connection: Connection): Promise<void> {
   if (connection.status === 'ready') return;
   await new Promise<void>((resolve, reject) => {
     connection.once('ready', () => resolve());

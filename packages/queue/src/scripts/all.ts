@@ -1,8 +1,21 @@
 /** Every script of the queue, for registration on a connection. */
+
 import { endBatch, markInDoubt, noticePosted, record } from './delivery.ts';
+import { answer, ask, controlsPage, liftControl, setControl, wake } from './destinations.ts';
+import { takeExpired } from './expiry.ts';
 import { accept, claimKey, copyPart, partRetired, partsCopied } from './intake.ts';
 import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './leader.ts';
-import { flushOne, flushPage, hold, listPage, release, remove } from './operator.ts';
+import {
+  expire,
+  flushOne,
+  flushPage,
+  flushSites,
+  hold,
+  listPage,
+  readMessage,
+  release,
+  remove,
+} from './operator.ts';
 import type { Script } from './script.ts';
 import { deadWorkers, expectWorker, forgetWorker, takeBack, workerLives } from './workers.ts';
 
@@ -11,26 +24,36 @@ export const allScripts: readonly Script[] = [
   acquireLease,
   activate,
   activePage,
+  answer,
+  ask,
   claimKey,
   conclude,
+  controlsPage,
   copyPart,
   deadWorkers,
   endBatch,
   expectWorker,
+  expire,
   flushOne,
   flushPage,
+  flushSites,
   forgetWorker,
   hold,
+  liftControl,
   listPage,
   markInDoubt,
   noticePosted,
   partRetired,
   partsCopied,
+  readMessage,
   record,
   release,
   releaseLease,
   remove,
   renewLease,
+  setControl,
   takeBack,
+  takeExpired,
+  wake,
   workerLives,
 ];

@@ -10,8 +10,8 @@ export const record: Script = {
 -- KEYS 1 message, 2 timeline, 3 inbox, 4 fence
 -- ARGV 1 fence, or '' for a worker, 2 batch id, or '' when the leader itself decided, 3 queue id, 4 whole-destination
 --      report (JSON) or '', 5 reason, 6 timeline entry or '', 7 ms that a finished timeline lives on,
---      8... recipient, 'd' delivered / 's' delivered and a success notice is due / 'b' bounced / 'f' deferred,
---      outcome to keep (JSON) or ''
+--      8... recipient, 'd' delivered / 's' delivered and a success notice is due / 'b' bounced / 'f' deferred / 'u' deferred
+--      unless there is an outcome, outcome to keep (JSON) or ''
 -- Returns the number of recipients that were final before.
 -- Invariant: a final recipient stays as it is; what the leader reads is what the record holds.
 ${fencing}${noting}
@@ -20,6 +20,10 @@ local live = redis.call('EXISTS', KEYS[1]) == 1
 local duplicates, kinds = 0, {}
 for i = 8, #ARGV, 3 do
   local n, kind, outcome = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  if kind == 'u' then
+    kind = 'f'
+    outcome = live and redis.call('HGET', KEYS[1], 'o' .. n) or outcome
+  end
   local final = live and redis.call('HGET', KEYS[1], 'x' .. n)
   if final then
     duplicates = duplicates + 1

@@ -54,7 +54,7 @@ export const retiring = `${dropping}
 local function retire(id, o)
   local message = o.prefix .. 'm:' .. id
   local home = redis.call('HGET', message, 'h')
-  redis.call('DEL', message)
+  redis.call('UNLINK', message)
   redis.call('ZREM', o.expiry, id)
   redis.call('PEXPIRE', o.prefix .. 't:' .. id, o.timeline_ms)
   if home then
@@ -68,20 +68,42 @@ local function retire(id, o)
 end
 `;
 
-/** view(prefix, id, ms): what the leader needs of a message: { record, pass, warned, ms, marks }; false when it is gone. */
+/**
+ * keep(key, first, pages): stores the pages of a long list of recipients, ARGV from `first` on, beside the record. `n` says that there are
+ * some, since marks of all its recipients are too many for one answer.
+ */
+export const keepingPages = `
+local function keep(key, first, pages)
+  if pages == 0 then return end
+  for i = 0, pages - 1 do redis.call('HSET', key, 'r' .. i, ARGV[first + i]) end
+  redis.call('HSET', key, 'n', pages)
+end
+`;
+
+/** view(prefix, id, ms): what the leader needs of a message: { record, pass, warned, ms, marks, held, forced }; false when it is gone. */
 export const viewing = `
 local function view(prefix, id, ms)
   local key = prefix .. 'm:' .. id
-  local fixed = redis.call('HMGET', key, 'e', 'p', 'w')
+  local fixed = redis.call('HMGET', key, 'e', 'p', 'w', 'n', 'held', 'forced')
   if not fixed[1] then return false end
   local marks = {}
-  for _, field in ipairs(redis.call('HKEYS', key)) do
-    if string.sub(field, 1, 1) == 'x' then
-      marks[#marks + 1] = field
-      marks[#marks + 1] = redis.call('HGET', key, field)
+  if not fixed[4] then
+    for _, field in ipairs(redis.call('HKEYS', key)) do
+      if string.sub(field, 1, 1) == 'x' then
+        marks[#marks + 1] = field
+        marks[#marks + 1] = redis.call('HGET', key, field)
+      end
     end
   end
-  return { fixed[1], fixed[2] or '0', fixed[3] or '', ms, marks }
+  return { fixed[1], fixed[2] or '0', fixed[3] or '', ms, marks, fixed[5] or '', fixed[6] or '' }
+end
+`;
+
+/** fields_of(key): fields and values of a message, but not the states of a long list of recipients. */
+export const readingFields = `
+local function fields_of(key)
+  if redis.call('HEXISTS', key, 'n') == 0 then return redis.call('HGETALL', key) end
+  return { 'e', redis.call('HGET', key, 'e') }
 end
 `;
 

@@ -1,5 +1,5 @@
 /** Scripts of the way in. */
-import { dropping, enqueueing, noting, punctual } from './fragments.ts';
+import { dropping, enqueueing, keepingPages, noting, punctual } from './fragments.ts';
 import type { Script } from './script.ts';
 
 export const accept: Script = {
@@ -11,13 +11,16 @@ export const accept: Script = {
 --      10 remembered, 11 files
 -- ARGV 1 queue id, 2 record (JSON), 3 'i' inline or 'f' file, 4 content or file name, 5 now (ms), 6 end of
 --      lifetime (ms), 7 timeline entry or '', 8 ms to remember the id or 0, 9 '1' for hold, 10 records of the parts of
---      other shards (JSON) or '', 11 latest time to accept (ms) or '', 12... all shards that hold a part, when there are several
+--      other shards (JSON) or '', 11 latest time to accept (ms) or '', 12 number of pages of recipients, then the pages,
+--      then all shards that hold a part, when there are several
 -- Returns 1; 0 when the id is there or remembered, and then nothing changed; an error when it is too late, the same.
 -- Invariant: a message that is indexed has a record and a content; parts to copy are on disk before the client hears.
-${enqueueing}${noting}${punctual}
+${enqueueing}${noting}${punctual}${keepingPages}
 if redis.call('EXISTS', KEYS[1], KEYS[7], KEYS[10]) > 0 then return 0 end
 if too_late(ARGV[11]) then return too_late_out end
 redis.call('HSET', KEYS[1], 'e', ARGV[2])
+local pages = tonumber(ARGV[12])
+keep(KEYS[1], 13, pages)
 redis.call('SET', KEYS[2], ARGV[3] .. ARGV[4])
 if ARGV[3] == 'f' then redis.call('ZADD', KEYS[11], ARGV[5], ARGV[4]) end
 if ARGV[9] == '1' then
@@ -31,7 +34,7 @@ if ARGV[8] ~= '0' then redis.call('SET', KEYS[10], '', 'PX', ARGV[8]) end
 if ARGV[10] ~= '' then
   redis.call('SET', KEYS[8], ARGV[10])
   redis.call('ZADD', KEYS[9], ARGV[5], ARGV[1])
-  redis.call('SADD', KEYS[7], unpack(ARGV, 12))
+  redis.call('SADD', KEYS[7], unpack(ARGV, 13 + pages))
 end
 return 1
 `,
@@ -43,14 +46,16 @@ export const copyPart: Script = {
   lua: `
 -- Copies a part of a message to the shard that delivers it.
 -- KEYS 1 message, 2 incoming or hold, 3 expiry, 4 inbox, 5 retired-parts
--- ARGV 1 queue id, 2 record (JSON), 3 now (ms), 4 end of lifetime (ms), 5 home shard, 6 '1' for hold, 7 latest time (ms)
+-- ARGV 1 queue id, 2 record (JSON), 3 now (ms), 4 end of lifetime (ms), 5 home shard, 6 '1' for hold, 7 latest time (ms),
+--      8... pages of recipients
 -- Returns 1; 0 when the part is there or was retired lately; an error when it is too late.
 -- Invariant: copying again changes nothing, so that a part is delivered once; no copy comes when the mark of a retired part is gone.
-${enqueueing}${punctual}
+${enqueueing}${punctual}${keepingPages}
 if too_late(ARGV[7]) then return too_late_out end
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 if redis.call('ZSCORE', KEYS[5], ARGV[5] .. ':' .. ARGV[1]) then return 0 end
 redis.call('HSET', KEYS[1], 'e', ARGV[2], 'h', ARGV[5])
+keep(KEYS[1], 8, #ARGV - 7)
 if ARGV[6] == '1' then
   redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
 else

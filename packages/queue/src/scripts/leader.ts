@@ -128,6 +128,7 @@ for i = 7, #ARGV, 3 do
       redis.call('HINCRBY', message, 'p', 1)
       if redis.call('HDEL', message, 'held') == 1 then
         redis.call('ZADD', KEYS[4], ARGV[4], id)
+        redis.call('HSET', message, 'due', kind == 'defer' and due or ARGV[4])
       elseif kind == 'defer' then
         redis.call('ZADD', KEYS[3], due, id)
       else

@@ -4,14 +4,14 @@
  * session up to destination_batch_limit.
  */
 import type { Batch, DeliveryRequest, Protocol, Recipient } from '@mailfleet/smtp';
-import type { Entry, Flight, Peer, Transport } from './model.ts';
+import type { Destination, Entry, Flight, Peer, Transport } from './model.ts';
 import type { State } from './state.ts';
 import { nextPeer, offer, takeEntry } from './transport.ts';
 
 export function cutBatches(state: State, nowMs: number): void {
   for (const transport of state.transports.values()) {
     while (transport.freeSlots(nowMs) > 0) {
-      const peer = nextPeer(transport, nowMs);
+      const peer = nextPeer(state, transport, nowMs);
       if (peer === undefined) break;
       cut(state, transport, peer, nowMs);
     }
@@ -20,7 +20,7 @@ export function cutBatches(state: State, nowMs: number): void {
 
 function cut(state: State, transport: Transport, lead: Peer, nowMs: number): void {
   const { destination } = lead;
-  const entries = fill(state, lead);
+  const entries = fill(state, lead, nowMs);
   destination.busy += 1;
   transport.busy += 1;
   state.batches += 1;
@@ -29,8 +29,8 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
   for (const entry of entries) entry.flight = flight;
   state.flights.set(id, flight);
   offer(destination);
+  hintAtCaching(destination, nowMs);
 
-  const caching = destination.cacheHints.select(destination.busy, nowMs);
   const batch: Batch = {
     id,
     shard: state.shard,
@@ -38,10 +38,11 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
     transport: transport.name,
     // Only transports with a worker's agent get entries.
     protocol: transport.settings.agent as Protocol,
-    nexthop: destination.nexthop,
+    nexthop: lead.nexthop,
     batchedMs: nowMs,
     requests: entries.map(requestOf),
-    ...(caching === undefined ? {} : { caching }),
+    ...(destination.connectionLoad ? { connectionLoad: true } : {}),
+    ...(destination.connectionStore ? { connectionStore: true } : {}),
   };
   state.turn.batches.push(batch);
   for (const { message } of entries) {
@@ -50,29 +51,62 @@ function cut(state: State, transport: Transport, lead: Peer, nowMs: number): voi
       queueId: message.active.envelope.queueId,
       batchId: id,
       transport: transport.name,
-      nexthop: destination.nexthop,
+      nexthop: lead.nexthop,
       requests: entries.length,
     });
   }
 }
 
-/** The lead's entry, and those behind it in scheduler order. */
-function fill(state: State, lead: Peer): Entry[] {
+/**
+ * On-demand connection caching, as qmgr(8) decides it: volume is not counted, deliveries back to back are what makes an open
+ * session worth keeping. Compared in whole seconds.
+ */
+function hintAtCaching(destination: Destination, nowMs: number): void {
+  const second = Math.floor(nowMs / 1000);
+  const backToBack = Math.floor(destination.lastDoneMs / 1000) + 1 >= second;
+  if (!destination.connectionStore) {
+    if (!backToBack) return;
+    destination.connectionLoad = true;
+    destination.connectionStore = true;
+  } else if (destination.busy <= 1 && !backToBack) {
+    // Those that are open may still be used.
+    destination.connectionStore = false;
+  }
+}
+
+/** The lead's entry, and those for its nexthop behind it in scheduler order. */
+function fill(state: State, lead: Peer, nowMs: number): Entry[] {
   const { destination } = lead;
-  const { batchLimit, batchByteLimit } = state.settings;
-  const { destinationRateDelayMs, transportRateDelayMs } = destination.transport.settings;
+  const { transportRateDelayMs } = destination.transport.settings;
+  const { batchLimit, batchByteLimit, batchRecipientLimit } = state.settings;
   // A rate delay follows every delivery, so a batch may hold one.
-  const limit = destinationRateDelayMs > 0 || transportRateDelayMs > 0 ? 1 : batchLimit;
+  const limit = destination.rateDelayMs > 0 || transportRateDelayMs > 0 ? 1 : batchLimit;
   const share = Math.min(limit, Math.ceil(destination.waiting / destination.freeSlots));
   const entries: Entry[] = [];
   let bytes = 0;
-  for (let peer: Peer | undefined = lead; peer !== undefined; peer = destination.peers.peek()) {
-    const entry = takeEntry(peer);
+  let recipients = 0;
+  for (let peer: Peer | undefined = lead; peer !== undefined; peer = nextOf(destination, lead.nexthop)) {
+    const entry = takeEntry(state, peer, nowMs);
     entries.push(entry);
     bytes += entry.message.active.envelope.sizeBytes;
-    if (entries.length >= share || bytes > batchByteLimit) break;
+    recipients += entry.recipients.length;
+    if (entries.length >= share || bytes > batchByteLimit || recipients >= batchRecipientLimit) break;
   }
   return entries;
+}
+
+/** Most peers of a site that are looked at for one more request: those of other nexthops are in between, in no order. */
+const LOOK_AT = 200;
+
+function nextOf({ peers }: Destination, nexthop: string): Peer | undefined {
+  const first = peers.peek();
+  if (first === undefined || first.nexthop === nexthop) return first;
+  let best: Peer | undefined;
+  for (const peer of peers.items().slice(0, LOOK_AT)) {
+    if (peer.nexthop === nexthop && (best === undefined || peer.job.position < best.job.position))
+      best = peer;
+  }
+  return best;
 }
 
 function requestOf(entry: Entry): DeliveryRequest {

@@ -6,6 +6,7 @@ import type { CoreSettings, TransportSettings } from './settings.ts';
 
 const AGENTS: Readonly<Record<string, TransportAgent>> = {
   smtp: 'smtp',
+  relay: 'smtp',
   lmtp: 'lmtp',
   error: 'error',
   retry: 'retry',
@@ -26,8 +27,11 @@ export function makeSettings(core: Partial<CoreSettings> = {}, limits: Limits = 
     delayWarningMs: 0,
     activeLimit: 1_000_000,
     recipientLimit: 1_000_000,
+    recipientMinimum: 10,
+    clogWarnMs: 0,
     batchLimit: 100,
     batchByteLimit: 10_485_760,
+    batchRecipientLimit: 1_000_000,
     deferTransports: new Set(),
     recipientDelimiter: '+',
     transport: (name) => ({
@@ -43,6 +47,7 @@ export function makeSettings(core: Partial<CoreSettings> = {}, limits: Limits = 
       recipientLimit: 50,
       destinationRateDelayMs: 0,
       transportRateDelayMs: 0,
+      slots: { limit: 1_000_000, extra: 1000, refillLimit: 100, refillDelayMs: 5000 },
       preemption: { slotCost: 0, slotLoan: 3, slotDiscount: 50, minimumSlots: 3 },
       processLimit: 1_000_000,
       ...rest,
@@ -87,6 +92,9 @@ export function makeMessage(
     activatedMs,
     pass: 0,
     warned: false,
+    unread: 0,
+    held: false,
+    forcedExpire: false,
     unreported: [],
     unreportedSuccess: [],
     ...rest,

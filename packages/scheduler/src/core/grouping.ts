@@ -5,14 +5,18 @@
 import type { RoutedRecipient } from '@mailfleet/queue';
 import type { TransportSettings } from './settings.ts';
 
-/** By domain and then address, so that neighbours in a request are neighbours at the receiver. */
+/** By destination, domain and address: what goes together stands together, and destinations take turns in a fixed order. */
 export function sortRecipients(recipients: readonly RoutedRecipient[]): readonly RoutedRecipient[] {
   if (recipients.length < 2) return recipients;
   const keyed = recipients.map((recipient) => {
     const address = recipient.address.toLowerCase();
-    return { recipient, address, domain: address.slice(address.lastIndexOf('@') + 1) };
+    const destination = `${recipient.transport}\0${recipient.nexthop.toLowerCase()}`;
+    return { recipient, address, destination, domain: address.slice(address.lastIndexOf('@') + 1) };
   });
-  keyed.sort((a, b) => compare(a.domain, b.domain) || compare(a.address, b.address));
+  keyed.sort(
+    (a, b) =>
+      compare(a.destination, b.destination) || compare(a.domain, b.domain) || compare(a.address, b.address),
+  );
   return keyed.map(({ recipient }) => recipient);
 }
 

@@ -4,11 +4,12 @@
  * full price is always charged. The preempted job is delayed by at most (cost+1)/cost, or cost/(cost-1) when nested.
  */
 import type { Job, Peer, Transport } from './model.ts';
+import { grantExtra } from './slots.ts';
 
 /** Whether another job took the place before `current`; then it is the first candidate now. */
 export function preempts(transport: Transport, current: Job, nowMs: number): boolean {
   const { slotCost, slotLoan, slotDiscount, minimumSlots } = transport.settings.preemption;
-  if (slotCost < 2 || current.available <= 0 || current.read < minimumSlots * slotCost) return false;
+  if (slotCost < 2 || current.available <= 0 || totalOf(current) < minimumSlots * slotCost) return false;
   const candidate = bestCandidate(transport, current, slotCost, nowMs);
   if (candidate === undefined) return false;
   const need = needOf(candidate);
@@ -37,35 +38,46 @@ export function leaveStack(job: Job): void {
   job.level = 0;
 }
 
+/** Entries of a job; what was not read yet counts as one for each recipient, since it may become that many. */
+function totalOf(job: Job): number {
+  return job.read + job.message.unread;
+}
+
 function needOf(job: Job): number {
-  return job.read - job.selected;
+  return totalOf(job) - job.selected;
 }
 
 /** The job behind `current` with the best ratio of waiting time to size among those that fit its slots. */
 function bestCandidate(transport: Transport, current: Job, slotCost: number, nowMs: number): Job | undefined {
-  const maxSlots = Math.trunc((needOf(current) + current.available) / slotCost);
+  const maxSlots = Math.trunc((current.read - current.selected + current.available) / slotCost);
   if (maxSlots <= 0) return undefined;
   const second = Math.trunc(nowMs / 1000);
-  const known = transport.unpreemptable;
-  if (known !== undefined && known.job === current && known.second === second) return undefined;
+  const known = transport.candidate;
+  if (known !== undefined && known.behind === current && known.second === second) {
+    if (known.best === undefined || fits(known.best, maxSlots)) return known.best;
+  }
   let best: Job | undefined;
   let bestScore = 0;
   for (let job = current.next; job !== undefined; job = job.next) {
     const waited = second - Math.trunc(job.queuedMs / 1000) + 1;
     // Jobs of level 0 stand in order of time: no later one has waited longer, and none is smaller than one entry.
     if (job.level === 0 && waited <= bestScore) break;
-    const need = needOf(job);
-    if ((job.children?.size ?? 0) > 0 || need <= 0 || need > maxSlots) continue;
-    const score = waited / job.read;
-    if (score > bestScore && job.peers.some(isUsable)) {
+    const score = waited / totalOf(job);
+    if (score > bestScore && fits(job, maxSlots)) {
       best = job;
       bestScore = score;
     }
   }
-  // maxSlots only falls while `current` is at work, so "none fits" holds until a job comes or a second passes. That
-  // spares a walk over thousands of large jobs at each selection.
-  transport.unpreemptable = best === undefined ? { job: current, second } : undefined;
+  // Which is the best changes when a job comes or a second passes, and maxSlots only falls while `current` is at work. That
+  // spares a walk over thousands of jobs at each selection.
+  transport.candidate = { behind: current, second, best };
   return best;
+}
+
+/** Whether a job could go first now. */
+function fits(job: Job, maxSlots: number): boolean {
+  const need = needOf(job);
+  return need > 0 && need <= maxSlots && (job.children?.size ?? 0) === 0 && job.peers.some(isUsable);
 }
 
 function preempt(transport: Transport, current: Job, job: Job): void {
@@ -86,6 +98,7 @@ function preempt(transport: Transport, current: Job, job: Job): void {
   adopt(current, job);
   job.level = current.level + 1;
   job.used = -need;
+  grantExtra(job);
   if (job.heapIndex < 0) transport.candidates.add(job);
 }
 

@@ -3,10 +3,14 @@
  * the window once per delivery request; whatever a batch leaves without a result goes back in front, unpenalised.
  */
 import type { InboxEntry } from '@mailfleet/queue';
+import { park } from './controls.ts';
 import { noteOutcome } from './entering.ts';
+import { finish } from './finishing.ts';
 import type { Flight } from './model.ts';
-import { deferEntry, die, finish, revive } from './reviving.ts';
-import { dropIfIdle, type State, setTimer } from './state.ts';
+import { endPass } from './pass.ts';
+import { deferEntry, die, revive } from './reviving.ts';
+import { dropIfIdle, pauseOf, type State, setTimer } from './state.ts';
+import { settle } from './stopping.ts';
 import { addEntry, dropEntry, offer } from './transport.ts';
 
 /** Workers that stop give work back, so it goes out again at once; what comes back time and again must not go round in circles. */
@@ -22,6 +26,7 @@ export function applyResult(state: State, result: Result, nowMs: number): void {
   const news = applyOutcomes(state, result, flight, nowMs);
   if (flight === undefined || !(news || result.hopStatus !== undefined)) return;
   const { destination } = flight;
+  destination.lastReply = { reason: result.reason, atMs: nowMs };
   if (result.hopStatus === undefined) {
     if (destination.trouble !== undefined) revive(state, destination);
     else destination.window.grow(destination.busy);
@@ -49,6 +54,7 @@ function applyOutcomes(state: State, result: Result, flight: Flight | undefined,
     news = true;
     noteOutcome(message, outcome.kind, recipient);
     entry.recipients = entry.recipients.filter((one) => one !== recipient);
+    message.forget(outcome.recipient);
     if (entry.recipients.length > 0) continue;
     if (entry.state === 'waiting') {
       dropEntry(entry);
@@ -59,30 +65,44 @@ function applyOutcomes(state: State, result: Result, flight: Flight | undefined,
   return news;
 }
 
-/** The batch is with nobody any more: its worker ended it, or vanished. */
-export function endBatch(state: State, batchId: string, nowMs: number): void {
+/** The batch is with nobody any more: its worker ended it, or vanished; or no worker had it yet, and it was called back. */
+export function endBatch(state: State, batchId: string, nowMs: number, recalled = false): void {
   const flight = state.flights.get(batchId);
   if (flight === undefined) return;
   state.flights.delete(batchId);
   const { destination } = flight;
   const { transport } = destination;
   destination.busy -= 1;
+  destination.lastDoneMs = nowMs;
   transport.busy -= 1;
-  destination.cacheHints.done(nowMs);
   for (const entry of flight.entries.toReversed()) {
     if (entry.flight !== flight) continue;
     entry.flight = undefined;
-    entry.returns += 1;
+    if (entry.message.stopped !== undefined) {
+      settle(state, entry, nowMs);
+      continue;
+    }
+    if (!recalled) entry.returns += 1;
+    const pause = pauseOf(state, transport, entry.peer.nexthop, destination.nexthop, nowMs);
+    if (pause !== undefined) {
+      park(state, entry, pause, nowMs);
+      continue;
+    }
     const trouble = destination.trouble ?? (entry.returns < MAX_RETURNS ? undefined : NEVER_TRIED);
     if (trouble === undefined) addEntry(entry, true);
     else deferEntry(state, entry, trouble, nowMs);
   }
-  const { transportRateDelayMs, destinationRateDelayMs } = transport.settings;
+  for (const message of flight.unread ?? []) {
+    message.formerFlights -= 1;
+    if (message.formerFlights === 0) endPass(state, message, nowMs);
+  }
+  const { transportRateDelayMs } = transport.settings;
+  const { rateDelayMs } = destination;
   if (transportRateDelayMs > 0) setTimer(state, transport, nowMs + transportRateDelayMs);
-  if (destinationRateDelayMs > 0) {
+  if (rateDelayMs > 0) {
     if (destination.trouble !== undefined) revive(state, destination);
     destination.suspended = true;
-    setTimer(state, destination, nowMs + destinationRateDelayMs);
+    setTimer(state, destination, nowMs + rateDelayMs);
   }
   offer(destination);
   dropIfIdle(state, destination);

@@ -28,12 +28,20 @@ interface Aged {
   readonly createdMs: number;
 }
 
-/** To be asked after a failed attempt only: age alone never returns a message. */
+/** Whether it is to be returned after a failed attempt. */
 export function isExpired(settings: RetrySettings, envelope: Aged, nowMs: number): boolean {
-  // A bounce that outlived ordinary mail would be the last thing in the queue.
-  const lifetimeMs =
-    envelope.sender === '' ? Math.min(settings.bounceLifetimeMs, settings.lifetimeMs) : settings.lifetimeMs;
-  return nowMs >= envelope.createdMs + lifetimeMs;
+  return nowMs >= envelope.createdMs + lifetimeMs(settings, envelope);
+}
+
+/** When it is to be returned though no attempt fails. A lifetime of 0 means one attempt, and age alone never returns such a message. */
+export function endOfLifetimeMs(settings: RetrySettings, envelope: Aged): number {
+  const lifetime = lifetimeMs(settings, envelope);
+  return lifetime === 0 ? Infinity : envelope.createdMs + lifetime;
+}
+
+/** A bounce that outlived ordinary mail would be the last thing in the queue. */
+function lifetimeMs(settings: RetrySettings, { sender }: Aged): number {
+  return sender === '' ? Math.min(settings.bounceLifetimeMs, settings.lifetimeMs) : settings.lifetimeMs;
 }
 
 /** Whether the sender is to be warned of the delay; one second early, as qmgr(8) has it. */

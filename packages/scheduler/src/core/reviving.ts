@@ -4,9 +4,9 @@
  * flush revives it.
  */
 import type { HopStatus } from '@mailfleet/smtp';
+import { finish } from './finishing.ts';
 import { deferral, outcomesOf } from './local.ts';
 import { Destination, type Entry } from './model.ts';
-import { endPass } from './pass.ts';
 import { dropIfIdle, type State, setTimer } from './state.ts';
 import { dropEntry, offer } from './transport.ts';
 
@@ -18,7 +18,8 @@ export function die(state: State, destination: Destination, report: HopStatus, n
     status: STATUS.test(report.status) ? report.status : '4.0.0',
     reason: `delivery temporarily suspended: ${reason}`,
   };
-  destination.cacheHints.clear();
+  destination.connectionLoad = false;
+  destination.connectionStore = false;
   setTimer(state, destination, nowMs + state.settings.minimalBackoffMs);
   const waiting = destination.peers.items().flatMap((peer) => peer.waiting);
   for (const entry of waiting) {
@@ -37,15 +38,6 @@ export function deferEntry(state: State, entry: Entry, trouble: HopStatus, nowMs
   finish(state, entry, nowMs);
 }
 
-/** All recipients of the entry have their outcome. */
-export function finish(state: State, entry: Entry, nowMs: number): void {
-  const { message } = entry;
-  entry.state = 'done';
-  entry.flight = undefined;
-  message.open -= 1;
-  if (message.open === 0) endPass(state, message, nowMs);
-}
-
 export function revive(state: State, destination: Destination): void {
   state.timers.remove(destination);
   destination.trouble = undefined;
@@ -54,9 +46,18 @@ export function revive(state: State, destination: Destination): void {
 
 /** "Flush": forgets what is dead. Pauses stay, they are the receiver's wish. */
 export function reviveAll(state: State): void {
+  reviveSome(state, () => true);
+}
+
+/** The same for some destinations, by their nexthop in lower case. */
+export function reviveNexthops(state: State, nexthops: ReadonlySet<string>): void {
+  reviveSome(state, ({ nexthop }) => nexthops.has(nexthop.toLowerCase()));
+}
+
+function reviveSome(state: State, wanted: (destination: Destination) => boolean): void {
   for (const transport of state.transports.values()) {
     for (const destination of transport.destinations.values()) {
-      if (destination.trouble === undefined) continue;
+      if (destination.trouble === undefined || !wanted(destination)) continue;
       revive(state, destination);
       dropIfIdle(state, destination);
     }

@@ -85,6 +85,14 @@ describe('batches', () => {
     expect(admit(core, 0, ...single(10)).batches.map(queueIds)).toEqual([['m0', 'm1', 'm2']]);
   });
 
+  test('a batch stops once its requests have as many recipients as allowed', () => {
+    const pairs = single(10).map(({ envelope }) =>
+      makeMessage(envelope.queueId, ['u@a.example', 'v@a.example']),
+    );
+    const core = coreWith({ batchRecipientLimit: 5 }, { window: { limit: 1 } });
+    expect(admit(core, 0, ...pairs).batches.map(queueIds)).toEqual([['m0', 'm1', 'm2']]);
+  });
+
   test('a transport hands out no more batches than its process limit', () => {
     const messages = single(10).map(({ envelope }, index) =>
       makeMessage(envelope.queueId, [`u@d${index}.example`]),
@@ -401,7 +409,8 @@ describe('admission', () => {
       core.pulled(pull, messages, 0);
     }
     expect(pulled).toEqual(['incoming 2', 'deferred 1', 'incoming 1']);
-    expect(core.nextTimerMs()).toBeUndefined();
+    // Nothing before the end of a lifetime.
+    expect(core.nextTimerMs()).toBe(432_000_000);
   });
 
   test('a source that is drained waits for news', () => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { enter } from './entering.ts';
+import { enter, recipientsRead } from './entering.ts';
 import { makeMessage, makeSettings } from './fixture.ts';
-import type { Entry, Job } from './model.ts';
-import type { PreemptionSettings } from './settings.ts';
+import type { Entry } from './model.ts';
+import type { CoreSettings, PreemptionSettings } from './settings.ts';
 import { makeState, type State } from './state.ts';
 import { nextPeer, offer, takeEntry } from './transport.ts';
 
@@ -11,22 +11,20 @@ const NOW = 1_000_000_000;
 interface Options {
   readonly window?: number;
   readonly preemption?: PreemptionSettings;
+  readonly core?: Partial<CoreSettings>;
 }
 
 /** One entry for each recipient, all at one destination per letter. */
-function stateWith({ window = 1_000_000, preemption }: Options): State {
+function stateWith({ window = 1_000_000, preemption, core = {} }: Options): State {
   return makeState({
     shard: 0,
     fence: 1,
     term: '1',
-    settings: makeSettings(
-      {},
-      {
-        recipientLimit: 1,
-        window: { initial: window, limit: window },
-        ...(preemption === undefined ? {} : { preemption }),
-      },
-    ),
+    settings: makeSettings(core, {
+      recipientLimit: 1,
+      window: { initial: window, limit: window },
+      ...(preemption === undefined ? {} : { preemption }),
+    }),
   });
 }
 
@@ -40,9 +38,9 @@ function arrive(state: State, name: string, places: string, ageSeconds: number, 
 
 function select(state: State, nowMs = NOW): Entry | undefined {
   const transport = state.transports.get('smtp');
-  const peer = transport === undefined ? undefined : nextPeer(transport, nowMs);
+  const peer = transport === undefined ? undefined : nextPeer(state, transport, nowMs);
   if (peer === undefined) return undefined;
-  const entry = takeEntry(peer);
+  const entry = takeEntry(state, peer, nowMs);
   peer.destination.busy += 1;
   offer(peer.destination);
   return entry;
@@ -98,6 +96,9 @@ describe('selection', () => {
   });
 });
 
+const availability = (state: State): [string, number][] =>
+  [...state.messages].map(([name, { jobs }]) => [name, jobs[0]?.available ?? NaN]);
+
 const preemption = (slotCost: number, slotLoan: number, slotDiscount: number, minimumSlots: number) => ({
   slotCost,
   slotLoan,
@@ -109,7 +110,7 @@ describe('preemption', () => {
   test.each<[string, PreemptionSettings, string, string]>([
     ['P1', preemption(2, 0, 0, 3), 'A10(30) B2(20) C2(10)', 'A4 B2 A4 C2 A2'],
     ['P2', preemption(2, 0, 50, 3), 'A10(30) B2(20) C2(10)', 'A2 B2 A4 C2 A4'],
-    ['P3', preemption(5, 3, 50, 3), 'A30(30) B1(20) C1(10) D1(5)', 'A1 B1 A5 C1 A5 D1 A19'],
+    ['P3', preemption(5, 3, 50, 3), 'A1000(30) B1(20) C1(10) D1(5)', 'A1 B1 A5 C1 A5 D1 A989'],
     ['P4', preemption(5, 3, 50, 3), 'A20(30) B2(20) C10(10)', 'A1 B2 A19 C10'],
     ['P5', preemption(5, 3, 50, 3), 'A14(30) B1(20)', 'A14 B1'],
     ['P6', preemption(5, 3, 50, 3), 'A15(30) B1(20)', 'A1 B1 A14'],
@@ -167,6 +168,30 @@ describe('preemption', () => {
     ).toEqual([1, -19]);
   });
 
+  test('P3: each preemption costs the slots of all entries of the smaller job', () => {
+    const state = stateWith({ preemption: preemption(5, 3, 50, 3) });
+    arrive(state, 'A', 'x'.repeat(1000), 30);
+    for (const [name, age] of [
+      ['B', 20],
+      ['C', 10],
+      ['D', 5],
+    ] as const) {
+      arrive(state, name, 'x', age);
+    }
+    const slots: (readonly [string, number | undefined, number | undefined])[] = [];
+    for (let index = 0; index < 20; index += 1) {
+      const before = new Map(availability(state)).get('A');
+      const entry = select(state);
+      if (entry === undefined || messageOf(entry) === 'A') continue;
+      slots.push([messageOf(entry), before, new Map(availability(state)).get('A')]);
+    }
+    expect(slots).toEqual([
+      ['B', 1, -4],
+      ['C', 1, -4],
+      ['D', 1, -4],
+    ]);
+  });
+
   test('P11: jobs that arrive meanwhile preempt, also one another', () => {
     const state = stateWith({ preemption: preemption(5, 3, 50, 3) });
     arrive(state, 'A', 'x'.repeat(200), 0);
@@ -177,30 +202,52 @@ describe('preemption', () => {
     ]);
     let now = NOW;
     const order: string[] = [];
+    /** Of the job that is preempted, before and after. */
+    const slots: (readonly [string, number, number])[] = [];
     for (let selection = 1; selection <= 224; selection += 1) {
       const arrival = arrivals.get(selection);
       if (arrival !== undefined) {
         now += 1000;
         arrive(state, arrival.charAt(0), 'x'.repeat(Number(arrival.slice(1))), 0, now);
       }
+      const before = new Map(availability(state));
       const entry = select(state, now);
-      if (entry !== undefined) order.push(messageOf(entry));
+      if (entry === undefined) continue;
+      for (const [name, after] of availability(state)) {
+        const had = before.get(name) ?? 0;
+        if (after < had) slots.push([name, had, after]);
+      }
+      order.push(messageOf(entry));
     }
     expect(runs(order)).toBe('A35 B4 C1 B9 D3 B7 A165');
+    expect(slots).toEqual([
+      ['A', 35, -65],
+      ['B', 4, -1],
+      ['B', 8, -7],
+    ]);
   });
 
-  test('P12: slots of entries that vanish go back to the preempted job', async () => {
-    const { dropEntry } = await import('./transport.ts');
-    const state = stateWith({ preemption: preemption(5, 3, 50, 3) });
+  test('P12: slots of recipients that were counted and are not there go back to the preempted job', () => {
+    // Room for the 50 of A and three of B, whose other two are counted as entries until they are read.
+    const state = stateWith({
+      preemption: preemption(5, 3, 50, 3),
+      core: { recipientLimit: 53, recipientMinimum: 3 },
+    });
     arrive(state, 'A', 'x'.repeat(50), 100);
     arrive(state, 'B', 'x'.repeat(5), 90);
-    const job = (name: string): Job | undefined => state.messages.get(name)?.jobs[0];
-    expect(['A', 'B'].map(() => messageOf(select(state) as Entry))).toEqual(['A', 'B']);
-    expect(job('A')?.available).toBe(-24);
-    for (const entry of state.messages.get('B')?.entries.slice(3) ?? []) dropEntry(entry);
-    select(state);
-    select(state);
-    expect(job('A')?.available).toBe(-14);
+    const [jobOfA] = state.messages.get('A')?.jobs ?? [];
+    const order = ['A', 'B', 'B', 'B'];
+    expect(order.map(() => messageOf(select(state) as Entry))).toEqual(order);
+    expect(jobOfA?.available).toBe(-24);
+    expect(state.turn.reads).toMatchObject([{ queueId: 'B', after: 2 }]);
+    recipientsRead(
+      state,
+      'B',
+      { recipients: [], after: 4, unread: 0, unreported: [], unreportedSuccess: [] },
+      NOW,
+    );
+    expect(jobOfA?.available).toBe(-14);
+    expect(messageOf(select(state) as Entry)).toBe('A');
   });
 
   test('positions survive more preemptions of one job than a double has bits', () => {

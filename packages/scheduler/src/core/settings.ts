@@ -15,6 +15,18 @@ export interface PreemptionSettings {
   readonly minimumSlots: number;
 }
 
+/** Recipients in memory, beyond the minimum of each message; see slots.ts. */
+export interface RecipientSlotSettings {
+  /** default_recipient_limit */
+  readonly limit: number;
+  /** default_extra_recipient_limit */
+  readonly extra: number;
+  /** default_recipient_refill_limit */
+  readonly refillLimit: number;
+  /** default_recipient_refill_delay */
+  readonly refillDelayMs: number;
+}
+
 export interface TransportSettings {
   readonly agent: TransportAgent;
   readonly window: WindowSettings;
@@ -25,6 +37,7 @@ export interface TransportSettings {
   /** Pause of the transport after each delivery. */
   readonly transportRateDelayMs: number;
   readonly preemption: PreemptionSettings;
+  readonly slots: RecipientSlotSettings;
   /** Batches of this transport that may be with BullMQ and the workers at a time. */
   readonly processLimit: number;
 }
@@ -34,10 +47,16 @@ export interface CoreSettings extends RetrySettings {
   readonly activeLimit: number;
   /** qmgr_message_recipient_limit; twice as many destinations are remembered while they are dead. */
   readonly recipientLimit: number;
+  /** qmgr_message_recipient_minimum */
+  readonly recipientMinimum: number;
+  /** qmgr_clog_warn_time; 0 is never. */
+  readonly clogWarnMs: number;
   /** destination_batch_limit, in delivery requests. */
   readonly batchLimit: number;
   /** destination_batch_byte_limit */
   readonly batchByteLimit: number;
+  /** destination_batch_recipient_limit */
+  readonly batchRecipientLimit: number;
   /** defer_transports */
   readonly deferTransports: ReadonlySet<string>;
   /** recipient_delimiter: each of its characters ends the local part proper. */

@@ -5,13 +5,16 @@
 import { strict as assert } from 'node:assert';
 import type { Destination, Entry, Job, Peer, Transport } from './model.ts';
 import { leaveStack, preempts } from './preemption.ts';
+import { giveBack, leaveSlots, refill, takeSlots } from './slots.ts';
+import type { State } from './state.ts';
 
 /** The peer whose oldest entry comes next; undefined when nothing suits. */
-export function nextPeer(transport: Transport, nowMs: number): Peer | undefined {
+export function nextPeer(state: State, transport: Transport, nowMs: number): Peer | undefined {
   for (;;) {
     const job = transport.candidates.peek();
     if (job === undefined) return undefined;
     const peer = readyPeer(job);
+    refill(state, job.message, transport, peer === undefined, nowMs);
     if (peer === undefined) transport.candidates.remove(job);
     else if (!preempts(transport, job, nowMs)) return peer;
   }
@@ -28,7 +31,7 @@ function readyPeer(job: Job): Peer | undefined {
 }
 
 /** Hands out the peer's oldest entry. */
-export function takeEntry(peer: Peer): Entry {
+export function takeEntry(state: State, peer: Peer, nowMs: number): Entry {
   const entry = peer.waiting.shift();
   assert(entry !== undefined, 'a peer that is selected has waiting entries');
   const { job, destination } = peer;
@@ -39,7 +42,10 @@ export function takeEntry(peer: Peer): Entry {
   if (peer.linked) job.ready.remove(peer);
   if (peer.waiting.length === 0) destination.peers.remove(peer);
   else job.ready.append(peer);
-  if (job.selected >= job.read) retire(job);
+  if (job.selected >= job.read) {
+    refill(state, job.message, job.transport, true, nowMs);
+    retireIfDone(job);
+  }
   entry.state = 'busy';
   return entry;
 }
@@ -60,7 +66,9 @@ export function addEntry(entry: Entry, cameBack: boolean): void {
   }
   destination.waiting += 1;
   if (peer.heapIndex < 0) destination.peers.add(peer);
-  if (!job.linked) link(job);
+  if (job.linked) return;
+  link(job);
+  if (cameBack && job.message.unread === 0) giveBack(job);
 }
 
 /** Takes out a waiting entry that needs no delivery any more. */
@@ -76,7 +84,7 @@ export function dropEntry(entry: Entry): void {
     destination.peers.remove(peer);
     job.ready.remove(peer);
   }
-  if (job.selected >= job.read) retire(job);
+  retireIfDone(job);
 }
 
 /**
@@ -102,13 +110,16 @@ function link(job: Job): void {
   }
   jobs.insertBefore(job, next);
   job.level = 0;
-  job.transport.unpreemptable = undefined;
+  job.transport.candidate = undefined;
+  takeSlots(job);
 }
 
-/** Nothing left to hand out. */
-function retire(job: Job): void {
+/** A job with nothing to hand out leaves the list, unless more of its message is on its way. */
+export function retireIfDone(job: Job): void {
+  if (!job.linked || job.selected < job.read || job.message.reading > 0) return;
   leaveStack(job);
   job.transport.jobs.remove(job);
   job.transport.candidates.remove(job);
   job.level = -1;
+  leaveSlots(job);
 }

@@ -20,7 +20,7 @@ export interface WindowSettings {
 
 export class ConcurrencyWindow {
   readonly #settings: WindowSettings;
-  readonly #initial: number;
+  #limit: number;
   size: number;
   /** Positive feedback that has not yet become a step. */
   success = 0;
@@ -29,10 +29,25 @@ export class ConcurrencyWindow {
   failedCohorts = 0;
 
   constructor(settings: WindowSettings) {
-    const { initial, limit } = settings;
     this.#settings = settings;
-    this.#initial = limit > 0 ? Math.min(initial, limit) : initial;
+    this.#limit = settings.limit;
     this.size = this.#initial;
+  }
+
+  /** What it may grow to; 0 is without limit. */
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** Another limit than the settings': a window above it shrinks at once, one below grows as ever. */
+  limitTo(limit: number): void {
+    this.#limit = limit;
+    if (limit > 0) this.size = Math.min(this.size, limit);
+  }
+
+  get #initial(): number {
+    const { initial } = this.#settings;
+    return this.#limit > 0 ? Math.min(initial, this.#limit) : initial;
   }
 
   get dead(): boolean {
@@ -46,7 +61,8 @@ export class ConcurrencyWindow {
       this.revive(busy);
       return;
     }
-    const { limit, positive } = this.#settings;
+    const { positive } = this.#settings;
+    const limit = this.#limit;
     if ((limit > 0 && this.size >= limit) || this.size >= busy + this.#initial) return;
     const step = positive(this.size);
     this.success += step;

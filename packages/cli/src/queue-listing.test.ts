@@ -1,6 +1,6 @@
 import type { QueueListing } from '@mailfleet/queue';
 import { expect, test } from 'vitest';
-import { jsonLine, printed } from './queue.ts';
+import { jsonLine, printed } from './queue-listing.ts';
 
 const route = { transport: 'smtp', nexthop: 'example.org' };
 const message: QueueListing = {
@@ -35,12 +35,24 @@ test('a message as mailq shows it: recipients under the reason that they wait fo
   ]);
 });
 
+test('a list of which only a page is shown says how many more there are', () => {
+  const long = { ...message, unlisted: 199_500 };
+  expect(printed(long).split('\n').at(-2)).toBe(`${' '.repeat(47)}(and 199500 more)`);
+  expect(JSON.parse(jsonLine(long))).toMatchObject({ recipients_not_listed: 199_500 });
+  expect(JSON.parse(jsonLine(message))).not.toHaveProperty('recipients_not_listed');
+});
+
 test.each([
   ['active', '*'],
   ['hold', '!'],
   ['incoming', ' '],
 ] as const)('a message of the %s queue has the mark "%s"', (queue, mark) => {
   expect(printed({ ...message, queue })).toMatch(`4jYMw10JjXzJQBt${mark} `);
+});
+
+test('a message that an operator expired has a second mark', () => {
+  expect(printed({ ...message, forcedExpire: true })).toMatch('4jYMw10JjXzJQBt#  ');
+  expect(printed({ ...message, queue: 'hold', forcedExpire: true })).toMatch('4jYMw10JjXzJQBt!# ');
 });
 
 test('the null sender is MAILER-DAEMON', () => {
