@@ -70,6 +70,16 @@ test('it is outstanding, has not vanished, and is not taken from a worker that l
   expect(await queue.takeBackBatches(lease)).toBe(0);
 });
 
+test('it is recalled like any other while no worker has had it, and not once it was taken back', async () => {
+  await fixture.redis.zadd(workers, Date.now() + 3_600_000, 'w1');
+  await queue.addBatches([await batchFor('w1'), await batchFor(undefined, 'batch-2')]);
+  expect(await queue.recallBatches(0, ['batch-1', 'batch-2', 'batch-3'])).toEqual(['batch-1', 'batch-2']);
+  expect(await queue.outstandingBatches(0)).toEqual([]);
+  await queue.addBatches([await batchFor('nobody', 'batch-4')]);
+  expect(await queue.takeBackBatches(lease)).toBe(1);
+  expect(await queue.recallBatches(0, ['batch-4'])).toEqual([]);
+});
+
 test('a worker that was never heard of loses it to the others at once, with a look at what is left of it', async () => {
   await queue.addBatches([await batchFor('nobody')]);
   expect(await queue.takeBackBatches(lease)).toBe(1);

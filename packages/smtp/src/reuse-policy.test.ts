@@ -114,6 +114,7 @@ describe('who shares an endpoint', () => {
     ['protocol', key(may, 'example.com', rules({}, 'lmtp', 'smtp'))],
     ['HELO name', key(may, 'example.com', rules({ smtp_helo_name: 'other.test' }))],
     ['source address', key(may, 'example.com', rules({ smtp_bind_address: '192.0.2.9' }))],
+    ['interface', key(may, 'example.com', rules({ inet_interfaces: '192.0.2.9' }))],
     ['client certificate', key(may, 'example.com', rules({ smtp_tls_cert_file: '/c.pem' }))],
     ['trust anchors', key(may, 'example.com', rules({ smtp_tls_CAfile: '/ca.pem' }))],
     ['discarded keywords', key(may, 'example.com', rules({ smtp_discard_ehlo_keywords: 'pipelining' }))],

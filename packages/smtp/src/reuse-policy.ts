@@ -63,7 +63,15 @@ export const reuseRules = (config: Config, transport: string, protocol: Protocol
   const values = noticed.map((name) => config.getFor(protocol, name));
   return {
     identity: createHash('sha256')
-      .update(JSON.stringify([transport, protocol, config.get('myhostname'), values]))
+      .update(
+        JSON.stringify([
+          transport,
+          protocol,
+          config.get('myhostname'),
+          config.get('inet_interfaces'),
+          values,
+        ]),
+      )
       .digest('base64url'),
     idleLimitMs: Math.min(
       config.getFor(protocol, 'smtp_connection_cache_time_limit'),
