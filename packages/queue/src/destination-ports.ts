@@ -91,6 +91,10 @@ export interface LeaderAnswer {
     readonly at: readonly MessageAtDestination[];
     /** Destinations left out of `at`. */
     readonly more: number;
+    /** Recipients that are still to be read into memory. */
+    readonly unread?: number;
+    /** Nothing more of it is handed out, and this is why; what workers have ends first. */
+    readonly stopped?: 'hold' | 'delete' | 'expire';
   };
   /** The site whose window the destination shares. */
   readonly site?: string;

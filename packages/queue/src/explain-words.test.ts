@@ -76,7 +76,7 @@ test.each<[string, string]>([
   ],
   [
     waiting('process-limit'),
-    'transport smtp has as many batches under way as default_process_limit allows (7)',
+    'transport smtp has as many batches under way as default_process_limit allows its shard (7)',
   ],
   [waiting('turn'), 'nothing hinders it, its batch is being made now'],
 ])('%s', (sentence, wanted) => {
@@ -120,6 +120,17 @@ test('a pause of one of its destinations is told wherever the message is', () =>
   }
 });
 
+test('recipients to be read, and a message that is stopped', () => {
+  const text = (message: Partial<NonNullable<LeaderAnswer['message']>>): string =>
+    partReasons(active, around({ message: { at: [], more: 0, ...message } }), [], false)
+      .map((reason) => reason.text)
+      .join();
+  expect(text({ unread: 7 })).toMatch(/^7 recipients more are read into memory when there is room/);
+  expect(text({ stopped: 'hold' })).toMatch(
+    /^nothing more of it is handed out \(an operator put it on hold\)/,
+  );
+});
+
 test('forced to expire, and parts to be copied', () => {
   const texts = partReasons({ ...active, copying: true }, around({}), [], true).map(({ text }) => text);
   expect(texts).toContainEqual(expect.stringMatching(/an operator made it expire/));
@@ -138,7 +149,7 @@ test('a destination: idle, at work, dead, at its limits', () => {
   expect(of({ waiting: 1 }, { workers: 0 })).toBe(
     [
       '5 of 5 batches are under way (limit 20), 1 delivery request waits',
-      'transport smtp has as many batches under way as default_process_limit allows (7)',
+      'transport smtp has as many batches under way as default_process_limit allows its shard (7)',
       'NO WORKER RUNS, start mailfleet smtp-worker',
     ].join('\n'),
   );

@@ -51,7 +51,7 @@ export function partReasons(
     reasons.push({ text: 'an operator made it expire: it is returned to its sender when its turn comes' });
   else if (part.expiryMs !== undefined && part.expiryMs <= around.nowMs)
     reasons.push({
-      text: `its lifetime ended at ${at(part.expiryMs)}: the next time it fails, it is returned`,
+      text: `its lifetime ended at ${at(part.expiryMs)}: it is returned to its sender ${part.queue === 'hold' ? 'when it is released' : 'now'}`,
     });
   return reasons;
 }
@@ -124,11 +124,27 @@ function activeReasons(
     return [{ text: `${since}: waits for the ${message.awaits} notice${daemons}` }];
   }
   const reasons = message.at.flatMap((one) => destinationOfMessage(one, around, controls));
+  if (message.stopped !== undefined) {
+    reasons.push({
+      text: `nothing more of it is handed out (${STOPPED[message.stopped]}); what workers have ends first`,
+    });
+  }
+  if (message.unread !== undefined) {
+    reasons.push({
+      text: `${count(message.unread, 'recipient')} more are read into memory when there is room (qmgr_message_recipient_limit, default_recipient_limit)`,
+    });
+  }
   if (message.more > 0) reasons.push({ text: `and ${message.more} more destinations` });
   if (reasons.length === 0)
     reasons.push({ text: `${since}: every recipient was tried, the pass is just ending` });
   return reasons;
 }
+
+const STOPPED = {
+  hold: 'an operator put it on hold',
+  delete: 'an operator deleted it',
+  expire: 'its time is over, or an operator made it expire',
+} as const;
 
 function destinationOfMessage(
   { destination, waiting, hindrance, ahead, batches }: MessageAtDestination,
@@ -188,7 +204,7 @@ function hindranceReason(
     }
     case 'process-limit':
       return {
-        text: `transport ${transport} has as many batches under way as default_process_limit allows (${transportState.processLimit})${idle}`,
+        text: `transport ${transport} has as many batches under way as default_process_limit allows its shard (${transportState.processLimit})${idle}`,
       };
     case 'turn':
       return { text: 'nothing hinders it, its batch is being made now' };
@@ -239,7 +255,7 @@ export function destinationReasons(
   }
   if (transportState.busy >= transportState.processLimit) {
     reasons.push({
-      text: `transport ${destination.transport} has as many batches under way as default_process_limit allows (${transportState.processLimit})`,
+      text: `transport ${destination.transport} has as many batches under way as default_process_limit allows its shard (${transportState.processLimit})`,
     });
   }
   if (around.workers === 0) reasons.push({ text: workersRun(around) });

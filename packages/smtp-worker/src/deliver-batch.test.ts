@@ -148,12 +148,19 @@ test('a batch that comes again is delivered without what is final, and says what
   expect(events[0]).toMatchObject({ queueId: 'Q2', batchId: 'b1' });
 });
 
-test('what another worker recorded first is not reported again', async () => {
+test('what another worker recorded first is not reported again, but that it went out twice is said', async () => {
   const parts = partsWith({
     record: async (_batch, { outcomes }) => ({ duplicates: outcomes.length }),
   });
   await deliverClaimed(claim(batchOf(request('Q1', 2))), parts);
-  expect(events).toEqual([]);
+  expect(events).toEqual([
+    {
+      kind: 'in-doubt',
+      queueId: 'Q1',
+      batchId: 'b1',
+      detail: 'another worker was done with it before; 2 recipients may have got the message twice',
+    },
+  ]);
 });
 
 test('missing content is a loud error that says where to look', async () => {

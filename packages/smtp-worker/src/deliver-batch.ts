@@ -42,6 +42,16 @@ export async function deliverClaimed(
       const { duplicates } = await queue.record(batch, result);
       const request = requestOf(batch, result);
       traceDelivery(batch, request, result);
+      const delivered = result.outcomes.some(({ kind }) => kind === 'delivered');
+      // A worker that stood still past its lease finishes the transaction that it was in.
+      if (duplicates > 0 && delivered) {
+        telemetry.emit({
+          kind: 'in-doubt',
+          queueId: result.queueId,
+          batchId: batch.id,
+          detail: `another worker was done with it before; ${duplicates} recipients may have got the message twice`,
+        });
+      }
       // Another worker finished these recipients and reported them. When it finished only some of them the
       // port does not say which, and a line too many is better than a line that is missing.
       if (duplicates >= result.outcomes.length) return;

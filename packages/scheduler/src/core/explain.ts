@@ -44,6 +44,8 @@ function messageState(state: State, message: Message, nowMs: number): NonNullabl
       .slice(0, MOST)
       .map(([destination, entries]) => atDestination(destination, entries, nowMs)),
     more: Math.max(byDestination.length - MOST, 0),
+    ...(message.unread === 0 ? {} : { unread: message.unread }),
+    ...(message.stopped === undefined ? {} : { stopped: message.stopped }),
   };
 }
 

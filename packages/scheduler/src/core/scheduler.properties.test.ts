@@ -455,7 +455,8 @@ class World {
         break;
       }
       case 'leader':
-        if (this.random() < 0.05) this.changeLeader();
+        // Each begins its passes anew: with one now and then for ever, a long list that is never served would be read for ever.
+        if (!this.healthy && this.random() < 0.05) this.changeLeader();
         break;
       case 'time':
         this.nowMs += Math.floor(this.random() * 400);
