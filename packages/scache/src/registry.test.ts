@@ -173,3 +173,21 @@ test.each(testSeeds)(
     expect(claimed.length).toBeGreaterThan(50);
   },
 );
+
+test('while Redis is away a claim is refused at once, and what is parked or dropped is no trouble', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'scache-away-'));
+  const away = await startEmbeddedRedis({ directory });
+  const config = makeConfig({ content_directory: directory });
+  const other = await openQueue({ config, redisUrl: away.url });
+  try {
+    const cut = openSessionRegistry({ config, queue: other });
+    expect(await cut.claim(destination, 1)).toEqual([]);
+    await away.stop();
+    await expect(cut.claim(destination, 1)).rejects.toThrow();
+    cut.park(session('one'), HOUR_MS);
+    cut.drop(session('one'));
+  } finally {
+    await other.close();
+    rmSync(directory, { recursive: true });
+  }
+});
