@@ -45,7 +45,7 @@ export interface CoreOptions {
 }
 
 /** Name of the site that a nexthop shares a window with others at; asked when recipients enter. */
-type SiteOf = (transport: string, nexthop: string) => string | undefined;
+export type SiteOf = (transport: string, nexthop: string) => string | undefined;
 
 export function makeState({ settings, shard, fence, term, siteOf = () => undefined }: CoreOptions): State {
   return {
