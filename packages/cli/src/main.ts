@@ -33,6 +33,7 @@ const commands: Readonly<Record<string, Load>> = {
   explain: async () => (await import('./explain.ts')).explainCommand(),
   queue: async () => (await import('./queue.ts')).queueCommand(),
   qshape: async () => (await import('./qshape.ts')).qshapeCommand(),
+  sessions: async () => (await import('./sessions.ts')).sessionsCommand(),
   log: async () => (await import('./log.ts')).logCommand(),
 };
 

@@ -79,6 +79,7 @@ const OURS = [
   'compatibility_level',
   'config_directory',
   'data_directory',
+  'lmtp_tls_connection_reuse',
   'local_transport',
   'mail_name',
   'mail_version',
@@ -87,6 +88,7 @@ const OURS = [
   'process_name',
   'proxy_read_maps',
   'service_name',
+  'smtp_tls_connection_reuse',
 ];
 
 /** Defaults that changed between Debian's Postfix 3.7 and 3.12, the reference. */

@@ -15,6 +15,7 @@ import type {
 import { formatName } from './destination-words.ts';
 import { controlsOf, readLease } from './destinations.ts';
 import { type Circumstances, destinationReasons, type Part, partReasons } from './explain-words.ts';
+import { holderOf } from './own-batches.ts';
 import type { OperatorPort, QueueName } from './ports.ts';
 import type { Connection } from './redis/connection.ts';
 import { ask } from './scripts/destinations.ts';
@@ -50,7 +51,7 @@ export function makeExplain(context: QueueContext, find: OperatorPort['find']): 
       readLease(context, shard),
       batches.queue(shard).getWorkersCount(),
       answer?.message?.awaits === undefined ? 0 : notices.queue(shard).getWorkersCount(),
-      Promise.all(ids.slice(0, MOST).map((id) => batches.holder(shard, id))),
+      Promise.all(ids.slice(0, MOST).map((id) => holderOf(context, batches, shard, id))),
     ]);
     return {
       shard,

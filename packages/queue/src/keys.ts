@@ -2,6 +2,7 @@
  * The name of every key of Mailfleet in Redis. All keys of shard n share the hash tag `{mf<n>}`, so that a script may touch
  * any of them on Redis Cluster. What they hold: docs/architecture.md, Redis. No other file spells a key.
  */
+import type { Batch } from '@mailfleet/smtp';
 
 /** Keys of one shard that stand for themselves, and prefixes to which a queue id is appended. */
 export interface ShardKeys {
@@ -22,6 +23,8 @@ export interface ShardKeys {
   readonly inbox: string;
   readonly lease: string;
   readonly fence: string;
+  /** Workers that get batches of their own, by the time (ms) up to which they count as alive. */
+  readonly workers: string;
   /** What scripts build keys from that they find by queue id. */
   readonly prefix: string;
   /** BullMQ's prefix. */
@@ -40,12 +43,20 @@ export interface ShardKeys {
   site(name: string): string;
   /** The leader's answer to a question of the inbox. */
   answer(question: string): string;
-  /** BullMQ's lock of a batch's job. */
-  batchLock(batchId: string): string;
+  /** BullMQ's keys of a batch's job: its lock, what it is made of, and the lists of its queue. */
+  batchLock(batch: PlacedBatch): string;
+  batchJob(batch: PlacedBatch): string;
+  batchList(list: 'wait' | 'active', worker: string): string;
 }
 
-export const DELIVERY_QUEUE = 'delivery';
+type PlacedBatch = Pick<Batch, 'id' | 'worker'>;
+
+const DELIVERY_QUEUE = 'delivery';
 export const NOTICE_QUEUE = 'notice';
+
+/** BullMQ's queue of the batches that are for one worker, or for all. A colon is BullMQ's own. */
+export const deliveryQueueOf = (worker: string | undefined): string =>
+  worker === undefined ? DELIVERY_QUEUE : `${DELIVERY_QUEUE}-${worker.replaceAll(':', '-')}`;
 
 export function keysOf(shard: number): ShardKeys {
   const prefix = `{mf${shard}}:`;
@@ -64,6 +75,7 @@ export function keysOf(shard: number): ShardKeys {
     inbox: `${prefix}inbox`,
     lease: `${prefix}lease`,
     fence: `${prefix}fence`,
+    workers: `${prefix}workers`,
     prefix,
     bull,
     message: (queueId) => `${prefix}m:${queueId}`,
@@ -75,6 +87,8 @@ export function keysOf(shard: number): ShardKeys {
     idempotency: (key) => `${prefix}k:${key}`,
     site: (name) => `${prefix}s:${name}`,
     answer: (question) => `${prefix}a:${question}`,
-    batchLock: (batchId) => `${bull}:${DELIVERY_QUEUE}:${batchId}:lock`,
+    batchLock: ({ id, worker }) => `${bull}:${deliveryQueueOf(worker)}:${id}:lock`,
+    batchJob: ({ id, worker }) => `${bull}:${deliveryQueueOf(worker)}:${id}`,
+    batchList: (list, worker) => `${bull}:${deliveryQueueOf(worker)}:${list}`,
   };
 }

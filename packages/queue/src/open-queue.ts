@@ -4,16 +4,25 @@ import type { Telemetry } from '@mailfleet/telemetry';
 import { makeBouncePort } from './bounce.ts';
 import type { Bull } from './bull/bull.ts';
 import { makeContentFiles } from './content-files.ts';
-import type { QueueContext } from './context.ts';
+import { keysOfShard, type QueueContext } from './context.ts';
 import { withDestinations } from './destination-port.ts';
 import type { DestinationPort } from './destination-ports.ts';
 import { makeIntakePort } from './intake.ts';
 import { keysOf } from './keys.ts';
 import { makeOperatorPort } from './operator.ts';
-import type { BoardPort, BouncePort, IntakePort, OperatorPort, SchedulerPort, WorkerPort } from './ports.ts';
+import type {
+  BoardPort,
+  BouncePort,
+  IntakePort,
+  OperatorPort,
+  SchedulerPort,
+  ScriptPort,
+  WorkerPort,
+} from './ports.ts';
 import { type Connection, type ConnectionLog, makeConnections, parseRedisUrl } from './redis/connection.ts';
 import { checkSafety, type Preflight } from './redis/preflight.ts';
 import { makeSchedulerPort } from './scheduler.ts';
+import { allScripts } from './scripts/all.ts';
 import { laneRunner, promptRunner, unrepeatedRunner } from './scripts/lanes.ts';
 import { makeWorkerPort } from './worker.ts';
 
@@ -25,6 +34,7 @@ export type Queue = IntakePort &
   WorkerPort &
   BouncePort &
   OperatorPort &
+  ScriptPort &
   DestinationPort &
   BoardPort & {
     /** Resolves when Redis answers; waits while it is away. */
@@ -70,7 +80,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
     shards,
     redis,
     run: laneRunner(connections),
-    runOnce: unrepeatedRunner(connections),
+    runOnce: unrepeatedRunner(connections, allScripts),
     prompt: promptRunner(connections),
     openBlocking: (name) => connections.open({ name, kind: 'blocking' }),
     files: makeContentFiles(config.get('content_directory')),
@@ -85,6 +95,8 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
     ...makeWorkerPort(context),
     ...makeBouncePort(context),
     ...withDestinations(context, makeOperatorPort(context, intake, telemetry)),
+    openScripts: (scripts) => unrepeatedRunner(connections, scripts),
+    scriptKeys: (shard) => keysOfShard({ shards }, shard),
     async boardQueues() {
       const { batches, notices } = await bull();
       return shards.flatMap((_, shard) => [batches.queue(shard), notices.queue(shard)]);

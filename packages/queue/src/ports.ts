@@ -22,6 +22,7 @@ import type {
   LeaderAnswer,
   Subject,
 } from './destination-ports.ts';
+import type { RunScript, Script } from './scripts/script.ts';
 
 /** A recipient with its route. */
 export interface RoutedRecipient extends Recipient {
@@ -259,6 +260,8 @@ export interface SchedulerPort {
   recallBatches(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
   /** Of these batch ids, those that BullMQ no longer holds as waiting or running: their worker vanished without a word. */
   vanishedBatches(shard: number, batchIds: readonly string[]): Promise<readonly string[]>;
+  /** Gives batches that were meant for a worker (`Batch.worker`) to all when it is not heard of any more; returns how many. */
+  takeBackBatches(lease: Lease): Promise<number>;
   /**
    * Repeats interrupted copies of parts to other shards that are older than `ageMs`, and settles with the home shards
    * of retired parts; returns how many copies it repeated. For a timer of a minute or so.
@@ -279,12 +282,16 @@ export interface ClaimedBatch {
 
 /** The worker's port. */
 export interface WorkerPort {
-  /** Runs `deliver` for each batch, up to `sessions` at a time; resolves when `signal` aborted and all came home. */
+  /**
+   * Runs `deliver` for each batch, up to `sessions` at a time; resolves when `signal` aborted and all came home. With `ownBatches` also
+   * for those that name this worker.
+   */
   work(
     options: {
       readonly sessions: number;
       readonly signal: AbortSignal;
       readonly name: string;
+      readonly ownBatches?: boolean;
       /** Called every few seconds while batches are taken, none waits, or no session is free. */
       readonly progress?: () => void;
     },
@@ -445,6 +452,17 @@ export interface OperatorPort {
     command: OperatorCommand,
     options: ListOptions & { readonly dryRun?: boolean },
   ): Promise<OperatorResult & { readonly cursor?: string }>;
+}
+
+/** For the other package of the state layer: runs its scripts over a connection of this process. */
+export interface ScriptPort {
+  /**
+   * A runner of these scripts; their keys begin with the `prefix` of their shard. A call rejects when its answer is lost or Redis is away: then
+   * it may have been carried out.
+   */
+  openScripts(scripts: readonly Script[]): RunScript;
+  /** What the keys of a shard begin with, hash tag included, and the list of workers that take batches of their own. */
+  scriptKeys(shard: number): { readonly prefix: string; readonly workers: string };
 }
 
 /** The job dashboard's port. */

@@ -9,6 +9,13 @@ import { fenced } from './fenced.ts';
 import { makeInboxReader, nextInboxId } from './inbox.ts';
 import { parseRecord, parseView } from './message-record.ts';
 import {
+  addBatches,
+  outstandingBatches,
+  recallBatches,
+  takeBackBatches,
+  vanishedBatches,
+} from './own-batches.ts';
+import {
   type ActiveMessage,
   type Conclusion,
   LeaseLostError,
@@ -173,10 +180,13 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       );
     },
 
-    addBatches: async (batches) => (await context.bull()).batches.add(batches),
-    outstandingBatches: async (shard) => (await context.bull()).batches.outstanding(shard),
-    recallBatches: async (shard, batchIds) => (await context.bull()).batches.recall(shard, batchIds),
-    vanishedBatches: async (shard, batchIds) => (await context.bull()).batches.vanished(shard, batchIds),
+    addBatches: async (batches) => addBatches(context, (await context.bull()).batches, batches),
+    outstandingBatches: async (shard) => outstandingBatches(context, (await context.bull()).batches, shard),
+    vanishedBatches: async (shard, batchIds) =>
+      vanishedBatches(context, (await context.bull()).batches, shard, batchIds),
+    takeBackBatches: async (lease) => takeBackBatches(context, (await context.bull()).batches, lease),
+    recallBatches: async (shard, batchIds) =>
+      recallBatches(context, (await context.bull()).batches, shard, batchIds),
 
     async finishFanout(lease, ageMs) {
       const fence = await redis.get(keysOfShard(context, lease.shard).fence);

@@ -6,6 +6,7 @@ import type { Batch } from '@mailfleet/smtp';
 import { readContent } from './content.ts';
 import { keysOfShard, type QueueContext } from './context.ts';
 import { formatName } from './destination-words.ts';
+import { keepAlive } from './own-batches.ts';
 import type { WorkerPort } from './ports.ts';
 import { recordOutcomes } from './record-outcomes.ts';
 import { endBatch, markInDoubt } from './scripts/delivery.ts';
@@ -21,12 +22,13 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
   let workerName = 'worker';
 
   return {
-    async work({ name, ...options }, deliver) {
+    async work({ name, ownBatches = false, ...options }, deliver) {
       workerName = name;
       await prompt.ready();
       const { batches } = await context.bull();
       const { signal } = options;
-      await batches.work({ name, ...options }, async (held) => {
+      const alive = ownBatches ? keepAlive(context, name, signal) : undefined;
+      await batches.work({ name, ownBatches, ...options }, async (held) => {
         const { batch, token, handedOutBefore, lost } = held;
         const done = new Set<string>();
         recorded.set(batch.id, done);
@@ -45,11 +47,12 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
         const keys = keysOfShard(context, batch.shard);
         const ended = await run(
           endBatch,
-          [keys.inbox, keys.batchLock(batch.id)],
+          [keys.inbox, keys.batchLock(batch)],
           [token, batch.id, JSON.stringify(returned)],
         );
         if (ended === 0) log.warn(`batch ${batch.id} for ${batch.nexthop} went to another worker meanwhile`);
       });
+      await alive;
     },
 
     async content({ contentShard, envelope }) {

@@ -11,6 +11,7 @@ import type { CoreSettings } from './core/settings.ts';
 import type { RecipientRead } from './core/turn.ts';
 import { answerAll, readControls, tellControls } from './hand-of-operator.ts';
 import type { KeptLease } from './lease.ts';
+import type { PlaceBatches } from './place.ts';
 import { drainInbox, recover } from './recovery.ts';
 import type { Sites } from './sites.ts';
 
@@ -18,9 +19,13 @@ import type { Sites } from './sites.ts';
 const BLOCK_MS = 5_000;
 /** How often incoming and deferred are looked at without a reason. */
 const LOOK_AGAIN_MS = 30_000;
+/** How often batches of silent workers are looked for while any are out. */
+const TAKE_BACK_MS = 1_000;
 
 export interface LeaderOptions {
   readonly port: SchedulerPort;
+  /** Names the worker that a batch goes to, where one has a session for it. */
+  readonly place: PlaceBatches;
   readonly settings: CoreSettings;
   readonly telemetry: Telemetry;
   readonly batchLeaseMs: number;
@@ -32,7 +37,7 @@ export interface LeaderOptions {
 
 /** Runs until `signal` aborts. Throws LeaseLostError when the queue refuses a write. */
 export async function lead(options: LeaderOptions, kept: KeptLease, signal: AbortSignal): Promise<void> {
-  const { port, settings, telemetry, batchLeaseMs, now } = options;
+  const { port, place, settings, telemetry, batchLeaseMs, now } = options;
   const { lease } = kept;
   const { shard } = lease;
   // A holder that leads again soon gets the same fence, so the fence alone would not make batch ids unique.
@@ -51,6 +56,7 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
   let removed: string | undefined;
   let lookAgainMs = now() + LOOK_AGAIN_MS;
   let watchMs = now() + batchLeaseMs / 2;
+  let takeBackMs = now() + TAKE_BACK_MS;
   while (!signal.aborted) {
     options.progress?.();
     const nowMs = now();
@@ -62,11 +68,16 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
       applied = await endVanished(port, shard, core, applied, now);
       watchMs = nowMs + batchLeaseMs / 2;
     }
+    if (nowMs >= takeBackMs) {
+      if (kept.isHeld()) await port.takeBackBatches(lease);
+      takeBackMs = now() + TAKE_BACK_MS;
+    }
     await takeExpired(options, kept, core, nowMs);
     await pull(port, kept, core, nowMs, sites);
     const turn = core.takeTurn(now());
+    const placed = { ...turn, batches: await place(turn.batches) };
     const through = applied === removed ? undefined : applied;
-    await carryOut(port, kept, telemetry, turn, through, now());
+    await carryOut(port, kept, telemetry, placed, through, now());
     removed = applied;
     await Promise.all(turn.reads.map((read) => readOn(port, shard, core, read, now, sites)));
     if (turn.wakes.length > 0) core.lookAgain();
@@ -77,7 +88,13 @@ export async function lead(options: LeaderOptions, kept: KeptLease, signal: Abor
       continue;
     }
 
-    const wakeMs = Math.min(core.nextTimerMs() ?? Infinity, lookAgainMs, watchMs);
+    const outstanding = core.outstanding().length > 0;
+    const wakeMs = Math.min(
+      core.nextTimerMs() ?? Infinity,
+      lookAgainMs,
+      watchMs,
+      outstanding ? takeBackMs : Infinity,
+    );
     const known = !core.dueUnknown && !core.expiryUnknown && turn.reads.length === 0;
     const idle = known && core.nextPull(now()) === undefined && core.nextExpired(now()) === 0;
     const blockMs = idle ? Math.min(Math.max(wakeMs - now(), 0), BLOCK_MS) : 0;

@@ -6,17 +6,19 @@
 import { AssertionError } from 'node:assert';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '@mailfleet/config';
-import { LeaseLostError, type SchedulerPort } from '@mailfleet/queue';
+import { LeaseLostError, type SchedulerPort, type ScriptPort } from '@mailfleet/queue';
+import { openSessionRegistry } from '@mailfleet/scache';
 import type { Progress, Telemetry } from '@mailfleet/telemetry';
 import { type LeaderOptions, lead } from './leader.ts';
 import { type KeptLease, takeLease } from './lease.ts';
 import { maintain } from './maintenance.ts';
+import { makePlacing } from './place.ts';
 import { contradictions, settingsFrom } from './settings.ts';
 import { makeSites } from './sites.ts';
 
 export interface SchedulerOptions {
   readonly config: Config;
-  readonly queue: SchedulerPort;
+  readonly queue: SchedulerPort & ScriptPort;
   readonly telemetry: Telemetry;
   /** Unique per process; names the leader in the lease. */
   readonly holder: string;
@@ -34,6 +36,7 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const now = makeClock();
   const common = {
     port: queue,
+    place: makePlacing(openSessionRegistry({ config, queue }), parksUnasked(config)),
     telemetry,
     batchLeaseMs: config.get('batch_lease_time'),
     now,
@@ -42,6 +45,16 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const shards = Array.from({ length: config.get('scheduler_shards') }, (_, shard) => shard);
   await Promise.all(
     shards.map((shard) => runShard(options, { ...common, settings: settingsFrom(config, shard) }, shard)),
+  );
+}
+
+/** Some destinations' sessions are parked without a hint of ours; which ones only the workers know. */
+function parksUnasked(config: Config): boolean {
+  return (
+    config.get('lmtp_cache_connection') === true ||
+    (['smtp', 'lmtp'] as const).some(
+      (protocol) => config.getFor(protocol, 'smtp_connection_cache_destinations').length > 0,
+    )
   );
 }
 

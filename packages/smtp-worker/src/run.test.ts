@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeConfig } from '@mailfleet/config';
 import { type InboxEntry, type Lease, openQueue, type Queue, startEmbeddedRedis } from '@mailfleet/queue';
+import { openSessionRegistry, type SessionRegistry } from '@mailfleet/scache';
 import type { Batch, DeliveryRequest } from '@mailfleet/smtp';
 import { createTelemetry, type Telemetry } from '@mailfleet/telemetry';
 import { type SmtpServer, startSmtpServer, waitFor } from '@mailfleet/test-kit';
@@ -24,6 +25,7 @@ afterAll(async () => {
 
 let folder: string;
 let queue: Queue;
+let registry: SessionRegistry;
 let telemetry: Telemetry;
 let server: SmtpServer;
 let lease: Lease;
@@ -38,9 +40,12 @@ beforeEach(async () => {
     maillog_file: join(folder, 'maillog'),
     content_directory: folder,
     smtp_tls_security_level: 'none',
+    smtp_connection_cache_time_limit: '100s',
+    connection_cache_ttl_limit: '100s',
   });
   telemetry = createTelemetry({ config, program: 'smtp' });
   queue = await openQueue({ config, redisUrl: redis.url, telemetry });
+  registry = openSessionRegistry({ config, queue });
   const acquired = await queue.acquireLease(0, 'test', 60_000);
   if (acquired === undefined) throw new Error('another scheduler leads the shard of this test');
   lease = acquired;
@@ -95,7 +100,11 @@ async function queueMail(...messages: readonly (readonly string[])[]): Promise<D
 
 const nexthop = (): string => `[127.0.0.1]:${server.port}`;
 
-async function addBatch(id: string, requests: readonly DeliveryRequest[]): Promise<void> {
+async function addBatch(
+  id: string,
+  requests: readonly DeliveryRequest[],
+  hints: Pick<Batch, 'connectionLoad' | 'connectionStore' | 'worker'> = {},
+): Promise<void> {
   const batch: Batch = {
     id,
     shard: 0,
@@ -105,6 +114,7 @@ async function addBatch(id: string, requests: readonly DeliveryRequest[]): Promi
     nexthop: nexthop(),
     batchedMs: Date.now(),
     requests,
+    ...hints,
   };
   await queue.addBatches([batch]);
 }
@@ -195,4 +205,48 @@ test('a server that refuses the session is reported as trouble of the whole dest
     outcomes: [{ recipient: 0, kind: 'deferred' }],
     hopStatus: { status: '4.3.2' },
   });
+});
+
+test('a session waits for the next batch to its destination, and ends with QUIT when the worker stops', async () => {
+  const requests = await queueMail(['anna@example.org'], ['carl@example.org']);
+  await addBatch('b-parks', requests.slice(0, 1), { connectionLoad: true, connectionStore: true });
+  await heardOf('b-parks');
+  const listed = await waitFor(async () => {
+    const page = await registry.page(0, 0, 10);
+    return page.length > 0 ? page : undefined;
+  });
+  expect(listed).toMatchObject([
+    { session: { worker: 'worker@test', destination: { nexthop: nexthop() }, uses: 1 } },
+  ]);
+  expect(await registry.claim({ shard: 0, transport: 'smtp', nexthop: nexthop() }, 2)).toEqual([
+    'worker@test',
+  ]);
+  await addBatch('b-takes', requests.slice(1), {
+    connectionLoad: true,
+    connectionStore: true,
+    worker: 'worker@test',
+  });
+  await heardOf('b-takes');
+  expect(server.sessions).toHaveLength(1);
+  expect(server.messageCount).toBe(2);
+  await waitFor(() => maillog().some((line) => line.includes('to=<carl@example.org>')));
+  expect(maillog().find((line) => line.includes('to=<carl@example.org>'))).toContain(', conn_use=2, ');
+  await waitFor(async () => (await registry.page(0, 0, 10))[0]?.session.uses === 2);
+  drain.abort();
+  await worker;
+  await waitFor(() => server.connections.open === 0);
+  await waitFor(async () => (await registry.page(0, 0, 10)).length === 0);
+  expect(server.sessions[0]?.commands.at(-1)).toBe('QUIT');
+  await waitFor(() =>
+    readFileSync(join(folder, 'maillog'), 'utf8').includes(
+      'statistics: domain lookup hits=1 miss=1 success=50%',
+    ),
+  );
+});
+
+test('a batch that comes for a session which is gone opens another', async () => {
+  const requests = await queueMail(['anna@example.org']);
+  await addBatch('b-late', requests, { connectionLoad: true, worker: 'worker@test' });
+  await heardOf('b-late');
+  expect([server.sessions.length, server.messageCount]).toEqual([1, 1]);
 });

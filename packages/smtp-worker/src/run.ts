@@ -1,19 +1,22 @@
 /**
  * The delivery worker, smtp(8) and lmtp(8) of the fleet: claims batches, up to `smtp_worker_sessions` at a time, and
- * delivers each over one session. It owns nothing but its sockets: kill it, and its batches go to another worker
+ * delivers each over one session, which may then wait for the next batch. It owns nothing but its sockets: kill it, and its batches go to another worker
  * within `batch_lease_time`. When `signal` aborts it finishes the transactions in flight and gives the rest back.
  */
 import type { Config } from '@mailfleet/config';
-import type { WorkerPort } from '@mailfleet/queue';
+import type { ScriptPort, WorkerPort } from '@mailfleet/queue';
 import { createHostFinder, createResolver, transportAgent } from '@mailfleet/routing';
-import { createDeliveryAgent, type DeliveryAgent, type Protocol } from '@mailfleet/smtp';
+import { openSessionRegistry } from '@mailfleet/scache';
+import { createDeliveryAgent, type DeliveryAgent, type Protocol, SessionPool } from '@mailfleet/smtp';
 import type { Progress, Telemetry } from '@mailfleet/telemetry';
 import { deliverClaimed } from './deliver-batch.ts';
+import { listIn } from './list-sessions.ts';
 import { tellingSites } from './mx-site.ts';
+import { reportCache } from './report-cache.ts';
 
 export interface SmtpWorkerOptions {
   readonly config: Config;
-  readonly queue: WorkerPort;
+  readonly queue: WorkerPort & ScriptPort;
   readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
   /** Unique per process; shown in timelines. */
   readonly name: string;
@@ -24,18 +27,31 @@ export interface SmtpWorkerOptions {
 /** Resolves when `signal` aborted and all batches came home; rejects when the queue is lost. */
 export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   const { config, queue, telemetry, name, signal } = options;
-  const agentFor = makeAgents(config, telemetry, queue);
-  const progress = options.progress?.expect('taking batches');
-  const work = {
-    sessions: config.get('smtp_worker_sessions'),
-    signal,
-    name,
-    ...(progress === undefined ? {} : { progress }),
-  };
-  await queue.work(work, (claimed) => {
-    const { transport, protocol } = claimed.batch;
-    return deliverClaimed(claimed, { queue, agent: agentFor(transport, protocol), telemetry });
+  const sessionLimit = config.get('smtp_worker_sessions');
+  const sessions = new SessionPool({
+    sessionLimit,
+    endpointLimit: config.get('connection_cache_endpoint_limit'),
+    listener: listIn(openSessionRegistry({ config, queue }), config.get('scheduler_shards'), name),
   });
+  const agentFor = makeAgents(config, telemetry, queue, sessions);
+  const stopReports = reportCache(sessions, config.get('connection_cache_status_update_time'), telemetry);
+  try {
+    const progress = options.progress?.expect('taking batches');
+    const work = {
+      sessions: sessionLimit,
+      signal,
+      name,
+      ownBatches: config.get('connection_cache_share'),
+      ...(progress === undefined ? {} : { progress }),
+    };
+    await queue.work(work, (claimed) => {
+      const { transport, protocol } = claimed.batch;
+      return deliverClaimed(claimed, { queue, agent: agentFor(transport, protocol), telemetry });
+    });
+  } finally {
+    await sessions.close();
+    stopReports();
+  }
 }
 
 /** One agent per (transport, protocol), made when its first batch comes; all share the resolver's cache. */
@@ -43,6 +59,7 @@ function makeAgents(
   config: Config,
   telemetry: Pick<Telemetry, 'emit' | 'log'>,
   queue: WorkerPort,
+  sessions: SessionPool,
 ): (transport: string, protocol: Protocol) => DeliveryAgent {
   const resolver = createResolver({ servers: config.get('dns_servers') });
   const rollup = config.get('destination_site_rollup');
@@ -66,6 +83,7 @@ function makeAgents(
           ? tellingSites(findHosts, transport, queue, (sentence) => telemetry.log.warn(sentence))
           : findHosts,
         remark: telemetry.emit,
+        sessions,
         agentFor: (other) => {
           const its = transportAgent(other);
           return its === 'smtp' || its === 'lmtp' ? agentFor(other, its) : undefined;

@@ -11,12 +11,15 @@ import { findSourceAddresses, parseNexthop, type SourceAddresses } from '@mailfl
 import { createTlsClient, globalLevel, openTlsPolicies } from '@mailfleet/tls';
 import type { NextRequest } from './ahead.ts';
 import { Attempt, type Remark, type Surroundings } from './attempt.ts';
+import { BatchReuse } from './batch-reuse.ts';
 import type { Batch, DeliveryRequest, Protocol, RequestResult } from './delivery.ts';
 import { type Element, HostLoop } from './host-loop.ts';
 import { HostMemory } from './host-memory.ts';
 import type { FindHosts } from './hosts.ts';
 import { ContentPrefetch, type FetchContent, RepeatableContent } from './prefetch.ts';
+import { reuseRules } from './reuse-policy.ts';
 import { openServerMaps } from './server-maps.ts';
+import type { SessionPool } from './session-pool.ts';
 import { agentSettings } from './settings.ts';
 import { needsForHead, needsSmtputf8 } from './smtputf8.ts';
 import { openStatusFilter, type StatusFilter } from './status-filter.ts';
@@ -32,6 +35,8 @@ export interface DeliveryAgentOptions {
   readonly remark?: (event: Remark) => void;
   /** Agents of other transports, for `best_mx_transport`; undefined: there is no such transport. */
   readonly agentFor?: (transport: string) => DeliveryAgent | undefined;
+  /** Where sessions wait for the next batch, shared by the agents of a process; undefined: they end with theirs. */
+  readonly sessions?: SessionPool;
   /** Clocks, timer and port number; for tests. */
   readonly environment?: Partial<Environment>;
 }
@@ -92,9 +97,11 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
   const policies = openTlsPolicies(config, protocol);
   const maps = openServerMaps(config, protocol);
   const statusFilter = openStatusFilter(config, protocol);
-  if (tls.unavailable !== undefined && globalLevel(config, protocol) !== 'none') {
-    const text = `TLS is unavailable: ${tls.unavailable}`;
+  const rules = reuseRules(config, options.transport, protocol);
+  const warn = (text: string): void =>
     around.remark({ kind: 'remark', program: protocol, warning: true, text });
+  if (tls.unavailable !== undefined && globalLevel(config, protocol) !== 'none') {
+    warn(`TLS is unavailable: ${tls.unavailable}`);
   }
 
   let source: Promise<SourceAddresses> | undefined;
@@ -106,6 +113,9 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
       if (batch.transport !== options.transport) {
         throw new Error(`batch ${batch.id} is for transport ${batch.transport}, not ${options.transport}`);
       }
+      const elements = elementsOf(batch.nexthop, around);
+      const pool = options.sessions;
+      const reuse = pool && (await BatchReuse.begin({ rules, pool, batch, warn }));
       source ??= findSourceAddresses(config);
       const loop = new HostLoop({
         around,
@@ -114,9 +124,10 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         maps,
         findHosts: options.findHosts,
         nexthop: batch.nexthop,
-        elements: elementsOf(batch.nexthop, around),
+        elements,
         source: await source,
         mayPassOn: settings.bestMx !== undefined && io.passedOn !== true,
+        reuse,
       });
       const contents = new ContentPrefetch(batch.requests, io.content);
       const records = new Records(io, around.steadyNow);
@@ -153,6 +164,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         }
       } finally {
         await loop.close();
+        reuse?.end();
         await contents.dispose();
         await records.settle();
       }

@@ -101,6 +101,17 @@ export class Connection {
     return this.#replies.length - this.#next;
   }
 
+  /** Nothing came and nothing happened that was not asked for. */
+  get calm(): boolean {
+    return this.#failure === undefined && this.unread === 0;
+  }
+
+  /** Waits without limit until an idle server says something or goes; a later read puts an end to it. */
+  async stirred(): Promise<void> {
+    this.#arm(0);
+    if (this.calm) await this.#sleep();
+  }
+
   write(data: string | Buffer): void {
     if (this.#failure !== undefined) return;
     this.#lastIo = this.#limits.steadyNow();
@@ -268,6 +279,7 @@ export class Connection {
   }
 
   #sleep(): Promise<void> {
+    this.#rouse();
     return new Promise((resolve) => {
       this.#wake = resolve;
     });

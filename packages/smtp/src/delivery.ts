@@ -89,6 +89,10 @@ export interface Batch {
    */
   readonly connectionLoad?: boolean;
   readonly connectionStore?: boolean;
+  /** The worker that has a session for it; absent: any worker takes it. */
+  readonly worker?: string;
+  /** Times that it was handed out before it was taken back from its worker; absent: never. */
+  readonly handedOutBefore?: number;
   /** Trace context of the batch's own trace; its messages' spans are linked to it. */
   readonly traceparent?: string;
 }

@@ -207,12 +207,13 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
   }
   const verdict = verifyPeer(socket, policy, settings.fingerprintDigest);
   session.tls = verdict.protocol;
+  session.tlsSummary = verdict.summary(session.relay);
   session.plaintextRetry = mayRetryPlaintext(context);
   attempt.step('tls', verdict.protocol);
   if (verdict.distrust !== undefined && (settings.tlsLogLevel >= 2 || !verdict.accepted)) {
     remarkNoQueueId(context, `certificate verification failed for ${session.relay}: ${verdict.distrust}`);
   }
-  if (settings.tlsLogLevel >= 1) remarkNoQueueId(context, verdict.summary(session.relay));
+  if (settings.tlsLogLevel >= 1) remarkNoQueueId(context, session.tlsSummary);
   return verdict.accepted ? ready : siteFailure('4.7.5', 'Server certificate not verified');
 };
 

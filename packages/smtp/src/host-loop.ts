@@ -9,6 +9,7 @@ import type { SourceAddresses } from '@mailfleet/routing';
 import { requiresTls, type TlsClient, type TlsPolicies, type TlsPolicy } from '@mailfleet/tls';
 import type { NextRequest } from './ahead.ts';
 import type { Attempt, Failure, Surroundings } from './attempt.ts';
+import type { BatchReuse } from './batch-reuse.ts';
 import { connectTo } from './connect.ts';
 import { missingSmtputf8, shakeHands } from './handshake.ts';
 import type { FindHosts, Host, HostLookup } from './hosts.ts';
@@ -27,6 +28,8 @@ interface KeptSession {
   readonly host: Host;
   /** Position of its destination in the list. */
   readonly element: number;
+  /** Its request was served by no other host before: it is found by the request's nexthop too. */
+  readonly bound: boolean;
 }
 
 export interface HostLoopOptions {
@@ -42,6 +45,8 @@ export interface HostLoopOptions {
   readonly source: SourceAddresses;
   /** Mail that loops back to us has another way to go. */
   readonly mayPassOn: boolean;
+  /** Sessions of earlier batches; undefined: every batch opens its own. */
+  readonly reuse: BatchReuse | undefined;
 }
 
 /** How one request goes out. */
@@ -67,6 +72,8 @@ export class HostLoop {
   #kept: KeptSession | undefined;
   /** The last lookup or connect failure of the request at hand. */
   #last: Failure | undefined;
+  /** No host has served the request at hand yet. */
+  #unserved = true;
 
   constructor(options: HostLoopOptions) {
     this.#options = options;
@@ -79,6 +86,7 @@ export class HostLoop {
   async deliver(attempt: Attempt, io: RequestIo): Promise<'done' | 'looped'> {
     const { elements } = this.#options;
     this.#last = undefined;
+    this.#unserved = true;
     let position = this.#kept?.element ?? 0;
     let lastTried: Element | undefined;
     for (; position < elements.length && attempt.recipients.length > 0; position++) {
@@ -90,6 +98,7 @@ export class HostLoop {
       if (lookup.kind === 'failed') {
         this.#last = lookup;
         finalNexthop ||= lookup.finalNexthop === true;
+        if (position === 0) this.#options.reuse?.disable();
       } else {
         finalNexthop ||= lookup.finalNexthop;
         await this.#tryHosts(attempt, io, position, element, lookup, finalNexthop);
@@ -101,11 +110,22 @@ export class HostLoop {
     return this.#giveUp(attempt, lastTried);
   }
 
-  /** Ends the kept session, if there is one. */
+  /** Parks or ends the kept session, if there is one. */
   async close(): Promise<void> {
     const kept = this.#kept;
     this.#kept = undefined;
-    await kept?.session.quit();
+    if (kept !== undefined) await this.#letGo(kept);
+  }
+
+  async #letGo(kept: KeptSession): Promise<void> {
+    const { reuse } = this.#options;
+    if (reuse?.mayPark(kept.session) !== true) {
+      await kept.session.quit();
+      return;
+    }
+    const element = this.#options.elements[kept.element];
+    const bound = kept.bound && element !== undefined;
+    reuse.park(kept.session, bound ? { destination: nameOf(element), host: kept.host } : undefined);
   }
 
   async #lookUp(position: number, element: Element): Promise<HostLookup> {
@@ -145,25 +165,22 @@ export class HostLoop {
     let sessions = 0;
     const spent = (): boolean => sessionLimit > 0 && sessions >= sessionLimit;
 
-    const kept = this.#kept;
-    this.#kept = undefined;
-    if (kept !== undefined && (kept.element !== position || !kept.session.mayServeAnother())) {
-      await kept.session.quit();
-    } else if (kept !== undefined) {
-      const others = hosts.filter((host) => !sameEndpoint(host, kept.host));
-      sessions = 1;
+    for await (const open of this.#openSessions(attempt, position, element, () => hosts, best)) {
+      const others = hosts.filter((host) => !sameEndpoint(host, open.host));
+      sessions++;
       attempt.finalServer = finalNexthop && (others.length === 0 || spent());
-      const end = await this.#reuse(attempt, io, kept);
+      const end = await this.#reuse(attempt, io, open);
       if (end === 'stale') {
-        sessions = 0;
+        sessions--;
       } else {
         hosts = others;
         if (end === 'retry-plaintext') {
-          await this.#visit(attempt, io, position, kept.host, plaintext, best, () => {
+          await this.#visit(attempt, io, open.element, open.host, plaintext, best, () => {
             attempt.finalServer = finalNexthop && (hosts.length === 0 || spent());
           });
         }
       }
+      if (attempt.recipients.length === 0 || spent()) return;
     }
 
     for (const [index, host] of hosts.entries()) {
@@ -171,6 +188,17 @@ export class HostLoop {
       const policy = await this.#policyFor(attempt, element, host);
       if (policy === undefined) continue;
       const isLast = index === hosts.length - 1;
+      // Hosts of the best preference were asked above.
+      const parked =
+        host.preference === best
+          ? undefined
+          : await this.#takeParked(attempt, position, element, host, policy);
+      if (parked !== undefined) {
+        sessions++;
+        attempt.finalServer = finalNexthop && (isLast || spent());
+        if ((await this.#reuse(attempt, io, parked)) !== 'stale') continue;
+        sessions--;
+      }
       attempt.finalServer = finalNexthop && isLast;
       const visit = await this.#visit(attempt, io, position, host, policy, best, () => {
         sessions++;
@@ -180,7 +208,66 @@ export class HostLoop {
     }
   }
 
-  /** One more transaction on the session that the last request left. */
+  /**
+   * Sessions that are open already, in the order in which smtp(8) asks for them: the one that the last request left; one that served
+   * this nexthop lately, whatever host that was; those to hosts of the best preference.
+   */
+  async *#openSessions(
+    attempt: Attempt,
+    position: number,
+    element: Element,
+    hosts: () => readonly Host[],
+    best: number,
+  ): AsyncGenerator<KeptSession> {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    if (kept !== undefined && kept.element === position && kept.session.mayServeAnother()) yield kept;
+    else if (kept !== undefined) await this.#letGo(kept);
+
+    const { reuse } = this.#options;
+    if (reuse === undefined || !reuse.mayLoad) return;
+    if (position === 0) {
+      const found = await this.#findByDestination(attempt, reuse);
+      reuse.foundByDomain(found !== undefined);
+      if (found !== undefined) yield found;
+    }
+    for (const host of hosts()) {
+      if (host.preference !== best || !hosts().includes(host)) continue;
+      const policy = await this.#policyFor(attempt, element, host);
+      const parked = policy && (await this.#takeParked(attempt, position, element, host, policy));
+      if (parked !== undefined) yield parked;
+    }
+  }
+
+  async #findByDestination(attempt: Attempt, reuse: BatchReuse): Promise<KeptSession | undefined> {
+    const { elements } = this.#options;
+    for (const { destination, host } of reuse.bindings()) {
+      const position = elements.findIndex((each) => nameOf(each) === destination);
+      const element = elements[position];
+      const policy = element && (await this.#policyFor(attempt, element, host));
+      const parked = policy && (await this.#takeParked(attempt, position, element, host, policy, 'domain'));
+      if (parked !== undefined) return parked;
+    }
+    return undefined;
+  }
+
+  async #takeParked(
+    attempt: Attempt,
+    position: number,
+    element: Element,
+    host: Host,
+    policy: TlsPolicy,
+    by: 'domain' | 'address' = 'address',
+  ): Promise<KeptSession | undefined> {
+    const session = await this.#options.reuse?.take(attempt, policy, host, nameOf(element), by);
+    if (session === undefined) return undefined;
+    if (session.tlsSummary !== undefined && this.#options.around.settings.tlsLogLevel >= 1) {
+      this.#remark(session.tlsSummary.replace(' established to ', ' reused to '), false);
+    }
+    return { session, host, element: position, bound: false };
+  }
+
+  /** One more transaction on a session that is open. */
   async #reuse(
     attempt: Attempt,
     io: RequestIo,
@@ -215,6 +302,7 @@ export class HostLoop {
   ): Promise<Visit> {
     const { around, tls, maps, nexthop, source } = this.#options;
     const { settings } = around;
+    this.#options.reuse?.makeRoom();
     const connected = await connectTo(host, settings, source, (text) => this.#remark(text, true));
     if (connected.kind === 'failed') {
       if (host.port !== 0) this.#remark(connected.reason, false);
@@ -242,9 +330,13 @@ export class HostLoop {
       return 'session';
     }
     onSession();
+    const destination = this.#options.elements[element];
+    if (destination !== undefined) {
+      this.#options.reuse?.adopt(session, policy, host, nameOf(destination));
+    }
     attempt.startSession(session.facts());
     const transaction = await this.#transact(attempt, io, session);
-    await this.#settle(attempt, io, { session, host, element }, transaction);
+    await this.#settle(attempt, io, { session, host, element, bound: false }, transaction);
     if (transaction.kind === 'retry-plaintext') {
       return await this.#visit(attempt, io, element, host, plaintext, bestPreference, () => undefined);
     }
@@ -263,7 +355,7 @@ export class HostLoop {
       session,
       content,
       beforeDot: io.beforeDot,
-      wanted: io.wanted,
+      keeps: () => io.wanted() || this.#options.reuse?.mayPark(session) === true,
       next: io.next,
     }).run();
   }
@@ -275,14 +367,19 @@ export class HostLoop {
     if (session.ahead !== undefined && !healthy) session.aheadFailed(attempt);
     attempt.endSession();
     session.attempt = undefined;
+    // Only the host that served a request first is what its nexthop leads to; the others had its leavings.
+    const bound = this.#unserved;
+    if (end.kind === 'done' || end.kind === 'untouched') this.#unserved = false;
+    const settled = { ...kept, bound };
     switch (end.kind) {
       case 'done':
       case 'untouched':
         if (end.kind === 'done' && !end.open) session.connection.close();
         else if (io.wanted() && attempt.recipients.length === 0 && session.mayServeAnother()) {
-          this.#kept = kept;
-        } else if (end.kind === 'untouched') session.connection.close();
-        else await session.quit();
+          this.#kept = settled;
+        } else if (end.kind === 'untouched' && this.#options.reuse?.mayPark(session) !== true) {
+          session.connection.close();
+        } else await this.#letGo(settled);
         return;
       case 'broken':
       case 'stale':
@@ -295,8 +392,7 @@ export class HostLoop {
   async #policyFor(attempt: Attempt, element: Element, host: Host): Promise<TlsPolicy | undefined> {
     const { policies, around } = this.#options;
     const { protocol, tlsWrapperMode } = around.settings;
-    const destination = element.kind === 'unix' ? element.path : element.destination;
-    const policy = await policies.policyFor(destination, host.host);
+    const policy = await policies.policyFor(nameOf(element), host.host);
     if (policy.warning !== undefined) attempt.remark(policy.warning, true);
     if (policy.kind === 'invalid') {
       this.#last = policy;
@@ -364,7 +460,11 @@ const plaintext: TlsPolicy = {
   ciphers: 'medium',
   excludeCiphers: [],
   serverName: '',
+  connectionReuse: true,
 };
+
+/** A destination as its TLS policy and its parked sessions know it. */
+const nameOf = (element: Element): string => (element.kind === 'unix' ? element.path : element.destination);
 
 const sameEndpoint = (one: Host, other: Host): boolean =>
   one.address === other.address && one.port === other.port;

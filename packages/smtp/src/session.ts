@@ -14,11 +14,11 @@ import type { ReplyFilter } from './reply.ts';
 
 export class Session {
   readonly connection: Connection;
-  readonly endpoint: Endpoint;
+  endpoint: Endpoint;
   /** `H[A]` */
-  readonly name: string;
+  name: string;
   /** `H[A]:P` */
-  readonly relay: string;
+  relay: string;
   readonly #around: Surroundings;
   readonly startedMs: number;
   features: Features = noFeatures;
@@ -27,10 +27,14 @@ export class Session {
   uses = 0;
   /** TLS protocol version; undefined in clear. */
   tls: string | undefined;
+  /** The log line of its handshake. */
+  tlsSummary: string | undefined;
   /** A failed conversation inside TLS may be repeated in clear. */
   plaintextRetry = false;
   /** PIX workaround: let the content go out before the dot. */
   delayDot = false;
+  /** The name it may be parked under; undefined: never. */
+  endpointKey: string | undefined;
   /** What was written behind the last dot: the session now belongs to that request. */
   ahead: Opening | undefined;
   #aheadLost = false;
@@ -58,6 +62,13 @@ export class Session {
     );
   }
 
+  /** The same server under the name by which another destination knows it. */
+  nameAs(endpoint: Endpoint): void {
+    this.endpoint = endpoint;
+    this.name = nameAddress(endpoint);
+    this.relay = nameAddressPort(endpoint);
+  }
+
   /** What outcomes of a transaction on this session say about it. */
   facts(): Parameters<Attempt['startSession']>[0] {
     return {
@@ -81,6 +92,14 @@ export class Session {
       this.#around.now() - this.startedMs < reuseTimeLimitMs &&
       (reuseCountLimit === 0 || this.uses <= reuseCountLimit)
     );
+  }
+
+  /** Whether a server that was not heard of for a while still answers: RSET, as smtp(8) probes a cached connection. */
+  async isAlive(): Promise<boolean> {
+    const { connection } = this;
+    connection.write('RSET\r\n');
+    const reply = await connection.readReply(this.#around.settings.timeouts.rset);
+    return typeof reply !== 'string' && !reply.garbled && Math.trunc(reply.code / 100) === 2 && this.reusable;
   }
 
   /** Says goodbye (unless the connection is dead) and closes. */

@@ -14,6 +14,7 @@ import type {
   RequestResult,
 } from './delivery.ts';
 import type { FindHosts, Host } from './hosts.ts';
+import type { SessionPool } from './session-pool.ts';
 
 export interface Server {
   readonly host: string;
@@ -35,6 +36,10 @@ export interface TestDelivery {
   readonly signal?: AbortSignal;
   readonly environment?: DeliveryAgentOptions['environment'];
   readonly agentFor?: DeliveryAgentOptions['agentFor'];
+  /** Shared by several calls: what one parks the next may take. */
+  readonly sessions?: SessionPool;
+  /** The scheduler's hints. */
+  readonly caching?: 'load' | 'load-store';
   readonly onRecord?: (result: RequestResult) => void | Promise<void>;
   /** How long the messages waited before they became active. */
   readonly waitedMs?: number;
@@ -115,6 +120,7 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
     protocol,
     ...(delivery.environment ? { environment: delivery.environment } : {}),
     ...(delivery.agentFor ? { agentFor: delivery.agentFor } : {}),
+    ...(delivery.sessions ? { sessions: delivery.sessions } : {}),
     findHosts: delivery.findHosts ?? (async () => ({ kind: 'found', hosts, finalNexthop: false })),
     remark: ({ queueId, warning, text }) =>
       remarks.push(
@@ -132,7 +138,11 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
   });
   const content = delivery.content ?? 'Subject: test\r\n\r\nHello\r\n';
   const { returned } = await agent.deliverBatch(
-    batchOf(requests, delivery.nexthop ?? 'example.com', protocol),
+    {
+      ...batchOf(requests, delivery.nexthop ?? 'example.com', protocol),
+      ...(delivery.caching ? { connectionLoad: true } : {}),
+      ...(delivery.caching === 'load-store' ? { connectionStore: true } : {}),
+    },
     {
       content: async (request) => (typeof content === 'function' ? content(request) : Buffer.from(content)),
       beforeDot: (_, recipients) => dots.push(recipients),

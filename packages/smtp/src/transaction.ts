@@ -53,9 +53,9 @@ export interface TransactionContext {
   readonly content: Content;
   /** Called just before the final dot with the indexes of the recipients that it may deliver to. */
   readonly beforeDot: (recipients: readonly number[]) => void;
-  /** Another request waits for this session. */
-  readonly wanted: () => boolean;
-  /** That request, when its transaction may be opened along with the end of this one. */
+  /** The session is to stay open: for another request, or to be parked. */
+  readonly keeps: () => boolean;
+  /** The request that waits for it, when its transaction may be opened along with the end of this one. */
   readonly next: () => NextRequest | undefined;
 }
 
@@ -304,6 +304,7 @@ export class Transaction {
       }
       this.#received++;
       this.#handle(stage, reply);
+      if (this.#end !== undefined) return false;
     }
     return true;
   }
@@ -324,6 +325,12 @@ export class Transaction {
         }
         break;
       case 'mail':
+        // A session that ends here has done nothing for this message: a new one is as good as the first would have been.
+        if (reply.code === 421 && session.uses > 1) {
+          session.reusable = false;
+          this.#end = { kind: 'stale' };
+          break;
+        }
         this.#mailAnswered = true;
         attempt.step('mail');
         if (digit !== 2) {
@@ -395,7 +402,7 @@ export class Transaction {
   }
 
   #keep(): boolean {
-    return this.#context.wanted() && this.#context.session.mayServeAnother();
+    return this.#context.keeps() && this.#context.session.mayServeAnother();
   }
 
   #encoder(): ContentEncoder {

@@ -2,5 +2,5 @@
 export { createTlsClient, type HandshakeOptions, type TlsClient } from './handshake.ts';
 export { globalLevel, parseLevel, requiresMatch, requiresTls, type TlsLevel } from './level.ts';
 export { type PeerVerdict, verifyPeer } from './peer.ts';
-export { type InvalidPolicy, type TlsPolicy, tlsPolicy } from './policy.ts';
+export { type InvalidPolicy, nexthopDomain, type TlsPolicy, tlsPolicy } from './policy.ts';
 export { openTlsPolicies, type TlsPolicies } from './policy-table.ts';

@@ -25,6 +25,7 @@ it.each<[string, object]>([
       protocols: ['>=TLSv1.2'],
       exclude: ['RC4', '3DES'],
       serverName: 'hostname',
+      connectionReuse: true,
     },
   ],
   ['fingerprint match=aa:bb|cc:dd', { level: 'fingerprint', match: ['aa:bb', 'cc:dd'] }],
@@ -42,6 +43,7 @@ it.each([
   'encrypt ciphers=high ciphers=high',
   'encrypt match=a.test',
   'may servername=',
+  'may connection_reuse=perhaps',
   'secure tafile=/x',
 ])('entry %j is an error', (text) => {
   expect(parsePolicyEntry(text)).toHaveProperty('error');

@@ -32,14 +32,7 @@ export const policyKeys = (destination: string): string[] => {
   return keys;
 };
 
-const ignored = [
-  'connection_reuse',
-  'enable_rpk',
-  'policy_ttl',
-  'policy_type',
-  'policy_domain',
-  'policy_string',
-];
+const ignored = ['enable_rpk', 'policy_ttl', 'policy_type', 'policy_domain', 'policy_string'];
 
 /** Reads `level [name=value | { name = value }] …`. */
 export const parsePolicyEntry = (text: string): Entry => {
@@ -69,6 +62,10 @@ export const parsePolicyEntry = (text: string): Entry => {
       case 'servername':
         if (value === '') return { error: 'empty servername' };
         entry.serverName = value;
+        break;
+      case 'connection_reuse':
+        if (!/^(yes|no)$/i.test(value)) return { error: `"connection_reuse" is yes or no, not "${value}"` };
+        entry.connectionReuse = value.toLowerCase() === 'yes';
         break;
       case 'match':
         if (level !== 'verify' && level !== 'secure' && level !== 'fingerprint') {

@@ -18,6 +18,8 @@ export interface TlsPolicy {
   readonly excludeCiphers: readonly string[];
   /** Server name indication; empty for none. */
   readonly serverName: string;
+  /** A session may serve further batches under this policy. */
+  readonly connectionReuse: boolean;
   /** Worth a line in the log. */
   readonly warning?: string;
 }
@@ -31,6 +33,7 @@ export interface PolicyEntry {
   /** Replaces all exclusions of main.cf. */
   readonly exclude?: readonly string[];
   readonly serverName?: string;
+  readonly connectionReuse?: boolean;
 }
 
 export interface InvalidPolicy {
@@ -132,6 +135,7 @@ export const tlsPolicy = (
       ...(level === 'encrypt' ? ['eNULL'] : requiresMatch(level) ? ['aNULL'] : []),
     ],
     serverName: expandMatch([name], destination, host)[0] ?? '',
+    connectionReuse: entry.connectionReuse ?? config.getFor(protocol, 'smtp_tls_connection_reuse'),
     ...(warning === undefined ? {} : { warning }),
   };
 };

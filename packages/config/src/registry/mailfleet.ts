@@ -102,7 +102,7 @@ export const mailfleet = {
     min: 1,
     since: '0.1.0',
     origin: 'mailfleet',
-    doc: 'How many batches one worker process delivers at the same time, each over a session of its own.',
+    doc: 'How many batches one worker process delivers at the same time, each over a session of its own; busy and parked sessions together stay within it. Batches that come because the worker has a parked session for them are not counted.',
   },
   smtp_worker_processes: {
     type: 'integer',

@@ -26,4 +26,19 @@ export const scache = {
     since: '<=2.0',
     doc: 'Upper bound the cache service puts on requested storage times.',
   },
+  connection_cache_share: {
+    type: 'boolean',
+    default: 'yes',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'Workers list their parked sessions in Redis, and the scheduler sends a batch to a worker that has one for its destination. Otherwise each worker uses its own as batches happen to come.',
+  },
+  connection_cache_endpoint_limit: {
+    type: 'integer',
+    default: '$default_destination_concurrency_limit',
+    min: 0,
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'Parked sessions that a worker keeps with one server under one policy; when there are more, the oldest ends; 0 is no limit. Parked and busy sessions together are limited by smtp_worker_sessions.',
+  },
 } as const satisfies Entries;

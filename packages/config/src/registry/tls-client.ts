@@ -265,10 +265,10 @@ export const tlsClient = {
   },
   smtp_tls_connection_reuse: {
     type: 'boolean',
-    default: 'no',
+    default: 'yes',
     since: '3.4',
     lmtp: { since: '3.4' },
-    doc: 'Route TLS through tlsproxy so that TLS connections can be cached and reused.',
+    doc: 'Park sessions that speak TLS too. Postfix has no here, since it needs a proxy process for that; the policy table decides per destination with connection_reuse.',
   },
   smtp_tls_dane_insecure_mx_policy: {
     type: 'enum',

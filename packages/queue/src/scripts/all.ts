@@ -17,6 +17,7 @@ import {
   remove,
 } from './operator.ts';
 import type { Script } from './script.ts';
+import { deadWorkers, expectWorker, forgetWorker, takeBack, workerLives } from './workers.ts';
 
 export const allScripts: readonly Script[] = [
   accept,
@@ -29,11 +30,14 @@ export const allScripts: readonly Script[] = [
   conclude,
   controlsPage,
   copyPart,
+  deadWorkers,
   endBatch,
+  expectWorker,
   expire,
   flushOne,
   flushPage,
   flushSites,
+  forgetWorker,
   hold,
   liftControl,
   listPage,
@@ -48,6 +52,8 @@ export const allScripts: readonly Script[] = [
   remove,
   renewLease,
   setControl,
+  takeBack,
   takeExpired,
   wake,
+  workerLives,
 ];

@@ -11,11 +11,11 @@ import { type Argument, type RunScript, type Script, scriptRunner } from './scri
 const LANES = 4;
 
 /** Runs scripts that may not be repeated, over a connection that is opened at the first call. */
-export function unrepeatedRunner(connections: Connections): RunScript {
+export function unrepeatedRunner(connections: Connections, scripts: readonly Script[]): RunScript {
   let opened: Promise<RunScript> | undefined;
   const open = async (): Promise<RunScript> => {
     const connection = connections.open({ name: 'mailfleet-unrepeated', kind: 'unrepeated' });
-    const runner = scriptRunner(connection, allScripts);
+    const runner = scriptRunner(connection, scripts);
     await firstReady(connection);
     return runner;
   };

@@ -1,0 +1,3 @@
+/** The fleet's connection cache: which worker holds which open session. */
+export type { Destination } from './keys.ts';
+export { type ListedSession, openSessionRegistry, type SessionRegistry } from './registry.ts';

@@ -1,0 +1,24 @@
+/** The names of the registry's keys, in the hash tag of the destination's shard. What they hold: docs/architecture.md, Redis. */
+
+/** Where mail wants to go. */
+export interface Destination {
+  readonly shard: number;
+  readonly transport: string;
+  readonly nexthop: string;
+}
+
+export interface RegistryKeys {
+  /** Session ids by the time (ms) up to which they may be claimed. */
+  readonly all: string;
+  /** What is known of each, JSON. */
+  readonly records: string;
+}
+
+export const registryKeys = (prefix: string): RegistryKeys => ({
+  all: `${prefix}session:all`,
+  records: `${prefix}session:records`,
+});
+
+/** Ids of one destination's sessions, likewise. */
+export const destinationKey = (prefix: string, { transport, nexthop }: Destination): string =>
+  `${prefix}session:to:${transport}:${nexthop}`;

@@ -1,0 +1,123 @@
+/**
+ * A batch's way to the parked sessions: what its policy lets it take and park. Finding by destination yields hosts only; the
+ * session itself is always taken under the endpoint key that this very batch computes for that host.
+ */
+import type { TlsPolicy } from '@mailfleet/tls';
+import type { Attempt } from './attempt.ts';
+import type { Batch } from './delivery.ts';
+import { missingSmtputf8 } from './handshake.ts';
+import type { Host } from './hosts.ts';
+import { destinationKey, endpointKey, noReuse, type ReusePolicy, type ReuseRules } from './reuse-policy.ts';
+import type { Session } from './session.ts';
+import type { Binding, SessionPool } from './session-pool.ts';
+
+export interface BatchReuseOptions {
+  readonly rules: ReuseRules;
+  readonly pool: SessionPool;
+  readonly batch: Batch;
+  readonly warn: (text: string) => void;
+}
+
+export class BatchReuse {
+  readonly #rules: ReuseRules;
+  readonly #pool: SessionPool;
+  readonly #batch: Batch;
+  readonly #destination: string;
+  #policy: ReusePolicy;
+
+  private constructor(options: BatchReuseOptions, policy: ReusePolicy) {
+    this.#rules = options.rules;
+    this.#pool = options.pool;
+    this.#batch = options.batch;
+    this.#destination = destinationKey(options.rules, options.batch.nexthop);
+    this.#policy = policy;
+  }
+
+  static async begin(options: BatchReuseOptions): Promise<BatchReuse> {
+    const { rules, batch, warn } = options;
+    const reuse = new BatchReuse(options, await rules.policyFor(batch, warn));
+    options.pool.enter();
+    return reuse;
+  }
+
+  end(): void {
+    this.#pool.leave();
+  }
+
+  get mayLoad(): boolean {
+    return this.#policy.load;
+  }
+
+  /** The first nexthop has no address: nothing of this batch is looked for or parked. */
+  disable(): void {
+    this.#policy = noReuse;
+  }
+
+  /** A connection is about to be opened. */
+  makeRoom(): void {
+    this.#pool.makeRoom();
+  }
+
+  /** Marks a new session as one that may be parked. @param destination nexthop or fallback relay that the host was found for */
+  adopt(session: Session, policy: TlsPolicy, host: Host, destination: string): void {
+    if (!this.#policy.store || (session.tls !== undefined && !policy.connectionReuse)) return;
+    session.endpointKey = endpointKey(this.#rules, host, policy, destination);
+  }
+
+  mayPark(session: Session): boolean {
+    return (
+      this.#pool.open &&
+      session.endpointKey !== undefined &&
+      session.ahead === undefined &&
+      session.mayServeAnother()
+    );
+  }
+
+  /** Call only for a session that may be parked. @param bound finds it by destination too */
+  park(session: Session, bound: Binding | undefined): void {
+    const { transport, nexthop } = this.#batch;
+    this.#pool.park(session, {
+      endpoint: session.endpointKey ?? '',
+      idleLimitMs: this.#rules.idleLimitMs,
+      ...(bound === undefined
+        ? {}
+        : {
+            bind: { destination: this.#destination, transport, nexthop, binding: bound },
+          }),
+    });
+  }
+
+  /** Where this batch's nexthop was served lately. */
+  bindings(): Binding[] {
+    return this.#policy.load ? this.#pool.bindings(this.#destination) : [];
+  }
+
+  /** Whether asking by destination led to a session, for the statistics. */
+  foundByDomain(hit: boolean): void {
+    this.#pool.statistics.lookedUp('domain', hit);
+  }
+
+  /** A parked session to a host, alive a moment ago, if this batch may look for one. @param by what it is looked for by, for the statistics */
+  async take(
+    attempt: Attempt,
+    policy: TlsPolicy,
+    host: Host,
+    destination: string,
+    by: 'domain' | 'address',
+  ): Promise<Session | undefined> {
+    if (!this.#policy.load) return undefined;
+    const key = endpointKey(this.#rules, host, policy, destination);
+    const session = this.#pool.take(
+      key,
+      (each) => each.mayServeAnother() && missingSmtputf8(each, attempt) === undefined,
+    );
+    if (by === 'address') this.#pool.statistics.lookedUp('address', session !== undefined);
+    if (session === undefined) return undefined;
+    // What the handshake allowed for its own message says nothing about this one.
+    session.plaintextRetry = false;
+    session.nameAs(host);
+    if (await session.isAlive()) return session;
+    session.connection.destroy();
+    return undefined;
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Mail in bursts through a fleet of several workers, and how many connections the server saw: for the test beside it and for
+ * `test/bench/session-reuse.ts`.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { makeConfig } from '@mailfleet/config';
+import { openQueue, type Queue, startEmbeddedRedis } from '@mailfleet/queue';
+import { makeCertificates, startDnsServer, startSmtpServer, waitFor } from '@mailfleet/test-kit';
+import { type Fleet, startFleet } from '../fleet/fleet.ts';
+
+export interface Bursts {
+  readonly messages: number;
+  /** Messages of one burst; the next one comes when it has arrived. */
+  readonly burst: number;
+  /** Between the end of a burst and the next one. */
+  readonly pauseMs: number;
+  readonly workers: number;
+  /** Recipient domains, all on one mail host. */
+  readonly domains: number;
+  readonly tls: boolean;
+  readonly parameters: Readonly<Record<string, string>>;
+  /** Called after each burst but the last. */
+  readonly between?: (fleet: Fleet, burst: number) => Promise<void>;
+}
+
+export interface BurstResult {
+  readonly connections: number;
+  readonly messages: number;
+  /** Messages that the server got more than once. */
+  readonly twice: number;
+  readonly seconds: number;
+  readonly maillog: string;
+}
+
+const TIMEOUT_MS = 120_000;
+
+export async function runBursts(options: Bursts): Promise<BurstResult> {
+  const directory = await mkdtemp(join(tmpdir(), 'mailfleet-bursts-'));
+  const redis = await startEmbeddedRedis({ directory });
+  const authority = makeCertificates();
+  const received = new Map<string, number>();
+  const server = await startSmtpServer({
+    keepContent: false,
+    keepMessages: false,
+    onMessage: ({ recipients }) => {
+      for (const address of recipients) received.set(address, (received.get(address) ?? 0) + 1);
+    },
+    ...(options.tls ? { tls: authority.issue(['mx.test']) } : {}),
+  });
+  const domains = Array.from({ length: options.domains }, (_, index) => `d${index}.test`);
+  const dns = await startDnsServer({
+    zones: {
+      ...Object.fromEntries(domains.map((domain) => [domain, { MX: '10 mx.test' }])),
+      'mx.test': { A: '127.0.0.1' },
+    },
+  });
+  const parameters = {
+    redis_url: redis.url,
+    dns_servers: dns.address,
+    smtp_tls_security_level: options.tls ? 'encrypt' : 'none',
+    inet_protocols: 'ipv4',
+    ...options.parameters,
+  };
+  const queue = await openQueue({ config: makeConfig(parameters), redisUrl: redis.url });
+  const fleet = await startFleet({ workers: options.workers, parameters });
+  try {
+    const startMs = performance.now();
+    for (let sent = 0; sent < options.messages; ) {
+      const count = Math.min(options.burst, options.messages - sent);
+      const addresses = Array.from({ length: count }, (_, index) => {
+        const domain = domains[(sent + index) % domains.length] ?? '';
+        return `r${sent + index}@${domain}`;
+      });
+      await Promise.all(addresses.map((address) => accept(queue, address, server.port)));
+      sent += count;
+      await waitFor(() => received.size === sent, TIMEOUT_MS, `message ${sent}`);
+      if (sent === options.messages) break;
+      await options.between?.(fleet, sent / options.burst);
+      await sleep(options.pauseMs);
+    }
+    const seconds = (performance.now() - startMs) / 1000;
+    await waitFor(
+      async () => (await fleet.command(['queue', '-p'])).stdout.includes('Mail queue is empty'),
+      TIMEOUT_MS,
+    );
+    return {
+      connections: server.connections.total,
+      messages: received.size,
+      twice: [...received.values()].filter((times) => times > 1).length,
+      seconds,
+      maillog: await fleet.maillog(),
+    };
+  } finally {
+    await fleet[Symbol.asyncDispose]();
+    await queue.close();
+    await Promise.all([server.close(), dns.close(), redis.stop()]);
+    authority.remove();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+const CONTENT = Buffer.from(`Subject: burst\r\n\r\n${'x'.repeat(70)}\r\n`);
+
+async function accept(queue: Queue, address: string, port: number): Promise<void> {
+  const now = Date.now();
+  const domain = address.slice(address.lastIndexOf('@') + 1);
+  await queue.accept({
+    envelope: {
+      queueId: queue.newQueueId(),
+      sender: 'sender@source.test',
+      sizeBytes: CONTENT.length,
+      arrivalMs: now,
+      createdMs: now,
+    },
+    recipients: [{ index: 0, address, transport: 'smtp', nexthop: `${domain}:${port}` }],
+    content: { kind: 'inline', bytes: CONTENT },
+  });
+}

@@ -1,0 +1,57 @@
+/** The fleet's connection cache as a whole: fewer connections, and nothing lost or doubled, whatever happens to their owners. */
+import { expect, test } from 'vitest';
+import { type Bursts, runBursts } from './bursts.ts';
+
+const LOAD: Bursts = {
+  messages: 600,
+  burst: 50,
+  pauseMs: 100,
+  workers: 3,
+  domains: 1,
+  tls: false,
+  parameters: { destination_batch_limit: '10' },
+};
+const LISTED = { smtp_connection_cache_destinations: 'd0.test' };
+
+const with_ = (more: Readonly<Record<string, string>>): Bursts => ({
+  ...LOAD,
+  parameters: { ...LOAD.parameters, ...more },
+});
+
+test('batches go to the worker that has a session: a few connections carry all bursts', async () => {
+  const without = await runBursts(with_({ smtp_connection_cache_on_demand: 'no' }));
+  const shared = await runBursts(with_(LISTED));
+  expect([without.messages, without.twice, shared.messages, shared.twice]).toEqual([600, 0, 600, 0]);
+  expect(shared.maillog).toMatch(/conn_use=\d{2,}/);
+  expect(shared.connections).toBeLessThan(without.connections / 2);
+});
+
+test('with TLS too', async () => {
+  const shared = await runBursts({ ...with_(LISTED), tls: true });
+  expect([shared.messages, shared.twice]).toEqual([600, 0]);
+  expect(shared.connections).toBeLessThan(30);
+});
+
+test('a worker that is killed while it holds parked sessions costs no message', async () => {
+  let listed = '';
+  const killed = await runBursts({
+    ...with_({
+      ...LISTED,
+      smtp_connection_cache_time_limit: '60s',
+      connection_cache_ttl_limit: '60s',
+      batch_lease_time: '2s',
+    }),
+    messages: 200,
+    between: async (fleet, burst) => {
+      if (burst === 1) listed = (await fleet.command(['sessions', '-j'])).stdout;
+      if (burst === 2) process.kill(fleet.pidOf('smtp-worker-1'), 'SIGKILL');
+    },
+  });
+  expect(killed.messages).toBe(200);
+  // What it had handed over and not yet recorded is told to be in doubt.
+  const inDoubt = killed.maillog.split('\n').filter((line) => line.includes('in doubt')).length;
+  expect(killed.twice).toBeLessThanOrEqual(inDoubt);
+  expect(listed).toMatch(
+    /^\{"transport":"smtp","nexthop":"d0\.test:\d+","relay":"mx\.test\[127\.0\.0\.1\]:\d+","tls":null,/,
+  );
+});
