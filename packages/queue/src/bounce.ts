@@ -3,7 +3,8 @@ import type { Outcome } from '@mailfleet/smtp';
 import { readContent } from './content.ts';
 import { keysOfShard, type QueueContext } from './context.ts';
 import { type MessageRecord, parseRecord } from './message-record.ts';
-import type { BouncePort, NoticeMaterial, NoticeRequest, TimelineEntry } from './ports.ts';
+import type { TimelineEntry } from './operator-ports.ts';
+import type { BouncePort, NoticeMaterial, NoticeRequest } from './ports.ts';
 import { look } from './recipients.ts';
 import { noticePosted } from './scripts/delivery.ts';
 

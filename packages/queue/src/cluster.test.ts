@@ -6,7 +6,7 @@ import { type RedisCluster, startRedisCluster } from '@mailfleet/test-kit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findServer } from './embedded/find-server.ts';
 import { checkRedis, openQueue, type Queue } from './open-queue.ts';
-import type { OperatorCommand } from './ports.ts';
+import type { OperatorCommand } from './operator-ports.ts';
 import {
   batchOf,
   inboxUntil,

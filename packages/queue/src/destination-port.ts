@@ -8,7 +8,7 @@ import { controlMember, formatControl, formatName, pauseReason } from './destina
 import { controlsOf, pageOfControls } from './destinations.ts';
 import { makeExplain } from './explain.ts';
 import type { ShardKeys } from './keys.ts';
-import type { OperatorPort, QueueListing } from './ports.ts';
+import type { OperatorPort, QueueListing } from './operator-ports.ts';
 import { liftControl, setControl } from './scripts/destinations.ts';
 import { shardOf } from './shard.ts';
 

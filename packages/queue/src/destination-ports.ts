@@ -3,7 +3,8 @@
  * ports (ports.ts); the leader's half of an explanation is its memory, which nobody else can see.
  */
 import type { HopStatus } from '@mailfleet/smtp';
-import type { NoticeRequest, QueueName } from './ports.ts';
+import type { QueueName } from './operator-ports.ts';
+import type { NoticeRequest } from './ports.ts';
 
 /** A destination as routing names it: transport, and nexthop in lower case. */
 export interface DestinationName {

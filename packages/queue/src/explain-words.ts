@@ -7,7 +7,7 @@ import type {
   WaitReason,
 } from './destination-ports.ts';
 import { formatName, pauseReason } from './destination-words.ts';
-import type { QueueName } from './ports.ts';
+import type { QueueName } from './operator-ports.ts';
 
 /** Where a shard's part of a message stands. */
 export interface Part {

@@ -15,8 +15,8 @@ import type {
 import { formatName } from './destination-words.ts';
 import { controlsOf, readLease } from './destinations.ts';
 import { type Circumstances, destinationReasons, type Part, partReasons } from './explain-words.ts';
+import type { OperatorPort, QueueName } from './operator-ports.ts';
 import { holderOf } from './own-batches.ts';
-import type { OperatorPort, QueueName } from './ports.ts';
 import type { Connection } from './redis/connection.ts';
 import { ask } from './scripts/destinations.ts';
 import { shardOf } from './shard.ts';

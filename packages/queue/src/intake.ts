@@ -5,7 +5,8 @@
 import { spool } from './content.ts';
 import { keysOfShard, type QueueContext } from './context.ts';
 import { copyParts, type PartCopy } from './fanout.ts';
-import type { IntakePort, NewMessage, RoutedRecipient, TimelineEntry } from './ports.ts';
+import type { TimelineEntry } from './operator-ports.ts';
+import type { IntakePort, NewMessage, RoutedRecipient } from './ports.ts';
 import { makeQueueIds } from './queue-id.ts';
 import { storedRecord } from './recipients.ts';
 import { accept, claimKey } from './scripts/intake.ts';

@@ -12,9 +12,9 @@ import type {
   OperatorPort,
   QueueListing,
   QueueName,
-  RoutedRecipient,
   TimelineEntry,
-} from './ports.ts';
+} from './operator-ports.ts';
+import type { RoutedRecipient } from './ports.ts';
 import { firstOpen } from './recipients.ts';
 import type { Connection } from './redis/connection.ts';
 import { listPage, readMessage } from './scripts/operator.ts';

@@ -10,15 +10,8 @@ import type { DestinationPort } from './destination-ports.ts';
 import { makeIntakePort } from './intake.ts';
 import { keysOf } from './keys.ts';
 import { makeOperatorPort } from './operator.ts';
-import type {
-  BoardPort,
-  BouncePort,
-  IntakePort,
-  OperatorPort,
-  SchedulerPort,
-  ScriptPort,
-  WorkerPort,
-} from './ports.ts';
+import type { OperatorPort } from './operator-ports.ts';
+import type { BoardPort, BouncePort, IntakePort, SchedulerPort, ScriptPort, WorkerPort } from './ports.ts';
 import { type Connection, type ConnectionLog, makeConnections, parseRedisUrl } from './redis/connection.ts';
 import { checkSafety, type Preflight } from './redis/preflight.ts';
 import { makeSchedulerPort } from './scheduler.ts';

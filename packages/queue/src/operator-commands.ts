@@ -5,7 +5,7 @@
 import type { Telemetry } from '@mailfleet/telemetry';
 import { keysOfShard, type QueueContext } from './context.ts';
 import { settlePart } from './fanout.ts';
-import type { TimelineEntry } from './ports.ts';
+import type { TimelineEntry } from './operator-ports.ts';
 import { expire, flushOne, hold, release, remove } from './scripts/operator.ts';
 
 export interface MessageCommands {

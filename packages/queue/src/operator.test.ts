@@ -1,7 +1,8 @@
 /** What operators see and do. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Queue } from './open-queue.ts';
-import type { Lease, NewMessage, OperatorCommand, QueueListing } from './ports.ts';
+import type { OperatorCommand, QueueListing } from './operator-ports.ts';
+import type { Lease, NewMessage } from './ports.ts';
 import {
   activated,
   batchOf,

@@ -7,13 +7,13 @@ import { keysOfShard, type QueueContext } from './context.ts';
 import { type ListedPart, listPart, listParts, makeListings, withoutRepeats } from './listings.ts';
 import { makeMessageCommands } from './operator-commands.ts';
 import type {
-  IntakePort,
   OperatorCommand,
   OperatorPort,
   OperatorResult,
   QueueListing,
   QueueName,
-} from './ports.ts';
+} from './operator-ports.ts';
+import type { IntakePort } from './ports.ts';
 import { requeue } from './requeue.ts';
 import { flushPage, flushSites } from './scripts/operator.ts';
 import { isAtSite } from './selector.ts';

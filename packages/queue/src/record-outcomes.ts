@@ -1,7 +1,7 @@
 /** Recording the outcomes of a delivery request, for workers and for the leader itself. */
 import type { Outcome, RequestResult } from '@mailfleet/smtp';
 import { keysOfShard, type QueueContext } from './context.ts';
-import type { TimelineEntry } from './ports.ts';
+import type { TimelineEntry } from './operator-ports.ts';
 import { record } from './scripts/delivery.ts';
 import type { Argument } from './scripts/script.ts';
 

@@ -8,7 +8,8 @@ import { readContent, spool } from './content.ts';
 import type { QueueContext } from './context.ts';
 import { type MessageRecord, parseRecord } from './message-record.ts';
 import type { MessageCommands } from './operator-commands.ts';
-import type { Content, IntakePort, NewRoute, OperatorCommand, RoutedRecipient } from './ports.ts';
+import type { NewRoute, OperatorCommand } from './operator-ports.ts';
+import type { Content, IntakePort, RoutedRecipient } from './ports.ts';
 import { look } from './recipients.ts';
 
 type Route = Extract<OperatorCommand, { kind: 'requeue' }>['route'];

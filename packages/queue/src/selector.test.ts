@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { MessageSelector, QueueListing } from './ports.ts';
+import type { MessageSelector, QueueListing } from './operator-ports.ts';
 import { selects } from './selector.ts';
 
 const listing: QueueListing = {

@@ -1,5 +1,5 @@
 /** Whether a message is one that an operator means. */
-import type { MessageSelector, QueueListing } from './ports.ts';
+import type { MessageSelector, QueueListing } from './operator-ports.ts';
 
 export function selects(where: MessageSelector, { envelope, recipients }: QueueListing): boolean {
   const { sender, recipient, site, arrivedBeforeMs } = where;
