@@ -1,4 +1,5 @@
 /** Random feedback and random jobs: what holds of every window, and of every job that lets smaller ones go first. */
+import { testSeeds } from '@mailfleet/test-kit';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { enter } from './entering.ts';
@@ -9,11 +10,11 @@ import { makeState } from './state.ts';
 import { nextPeer, offer, takeEntry } from './transport.ts';
 import { ConcurrencyWindow } from './window.ts';
 
-const seed = Number(process.env.SEED ?? 1);
+const [seed = 1] = testSeeds;
 
 const feedback = fc.constantFrom('0', '1', '0.5', '1/3', '1/4', '1/concurrency', '0.7/concurrency');
 
-test(`a window has its floor and its ceiling, grows by success and dies of failed cohorts only (SEED=${seed})`, () => {
+test(`a window has its floor and its ceiling, grows by success and dies of failed cohorts only (seed ${seed})`, () => {
   const settings = fc.record({
     initial: fc.integer({ min: 1, max: 8 }),
     limit: fc.integer({ min: 0, max: 12 }),
@@ -95,7 +96,7 @@ const arrivals = fc.array(
 );
 const jobs = { large: fc.integer({ min: 50, max: 200 }), cost: fc.integer({ min: 2, max: 6 }), arrivals };
 
-test(`a preempted job is delayed by (k+1)/k at most when the others cannot be preempted (SEED=${seed})`, () => {
+test(`a preempted job is delayed by (k+1)/k at most when the others cannot be preempted (seed ${seed})`, () => {
   const holds = fc.property(fc.record(jobs), ({ large, cost, arrivals: coming }) => {
     const preemption = { slotCost: cost, slotLoan: 0, slotDiscount: 0, minimumSlots: Math.ceil(13 / cost) };
     expect(passedBy(large, coming, preemption)).toBeLessThanOrEqual(large / cost);
@@ -103,7 +104,7 @@ test(`a preempted job is delayed by (k+1)/k at most when the others cannot be pr
   fc.assert(holds, { seed, numRuns: 200 });
 });
 
-test(`by k/(k-1) when they can (SEED=${seed})`, () => {
+test(`by k/(k-1) when they can (seed ${seed})`, () => {
   const holds = fc.property(fc.record(jobs), ({ large, cost, arrivals: coming }) => {
     const preemption = { slotCost: cost, slotLoan: 0, slotDiscount: 0, minimumSlots: 0 };
     expect(passedBy(large, coming, preemption)).toBeLessThanOrEqual(large / (cost - 1));
@@ -111,7 +112,7 @@ test(`by k/(k-1) when they can (SEED=${seed})`, () => {
   fc.assert(holds, { seed, numRuns: 200 });
 });
 
-test(`loan and discount bring the moment forward: beyond that comes one more job at most (SEED=${seed})`, () => {
+test(`loan and discount bring the moment forward: beyond that comes one more job at most (seed ${seed})`, () => {
   const generous = {
     slotLoan: fc.integer({ min: 0, max: 10 }),
     slotDiscount: fc.integer({ min: 0, max: 100 }),

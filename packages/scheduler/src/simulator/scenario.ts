@@ -2,6 +2,8 @@
  * What the simulator plays: destinations whose sizes follow Zipf's law, small mail that comes at an even rate, and one long
  * list in the middle of it. Some destinations are slow, some greylist, some are down for the first half hour.
  */
+import { randomFrom } from '@mailfleet/test-kit';
+
 export interface ScenarioOptions {
   /** Small messages, one recipient each. */
   readonly messages: number;
@@ -43,7 +45,7 @@ export const GREYLIST_MS = 60_000;
 
 export function makeScenario(options: ScenarioOptions): Scenario {
   const { messages, destinations, list, perSecond, seed } = options;
-  const random = randomFrom(seed);
+  const random = randomFrom(seed).next;
   const draw = zipf(destinations, random);
   return {
     options,
@@ -83,16 +85,5 @@ function zipf(count: number, random: () => number): () => number {
       else high = middle;
     }
     return low;
-  };
-}
-
-/** mulberry32 */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
 }
