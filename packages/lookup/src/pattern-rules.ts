@@ -8,11 +8,15 @@
  * first branch that matches, where POSIX takes the longest (visible only in groups), and POSIX back references in bracket
  * expressions do not exist. A pattern that RegExp cannot express is an error of its rule.
  */
+import { patternCost } from './pattern-cost.ts';
 import type { Condition, Match, RuleSyntax } from './rules.ts';
 
 type Dialect = 'regexp' | 'pcre';
 
 const FLAGS: Readonly<Record<Dialect, string>> = { regexp: 'imx', pcre: 'imsxAEUX' };
+
+/** Some ten milliseconds of a RegExp at most, and seldom near it. */
+const QUICK_STEPS = 1_000_000;
 
 interface ParsedPattern {
   readonly condition: Condition;
@@ -47,6 +51,7 @@ function both(first: Condition, second: Condition): Condition {
       const match = first.match(key);
       return match !== undefined && second.match(key) !== undefined ? match : undefined;
     },
+    slow: (key) => first.slow?.(key) === true || second.slow?.(key) === true,
   };
 }
 
@@ -70,12 +75,15 @@ function parsePattern(dialect: Dialect, text: string): ParsedPattern | string {
   const compiled = compile(dialect, source, flags);
   if (typeof compiled === 'string') return compiled;
   const groups = (new RegExp(`${compiled.source}|`, compiled.flags).exec('')?.length ?? 1) - 1;
+  const { steps, prefix } = patternCost(compiled);
+  const cannotMatch = (key: string): boolean => !key.slice(0, prefix.length).toLowerCase().startsWith(prefix);
   const match = (key: string): Match | undefined => {
-    const hit = compiled.exec(key);
+    const hit = cannotMatch(key) ? null : compiled.exec(key);
     if (negated) return hit === null ? [] : undefined;
     return hit ?? undefined;
   };
-  return { condition: { match }, groups, negated, rest: start.slice(end + 1 + flags.length) };
+  const slow = (key: string): boolean => steps(key.length) > QUICK_STEPS && !cannotMatch(key);
+  return { condition: { match, slow }, groups, negated, rest: start.slice(end + 1 + flags.length) };
 }
 
 function compile(dialect: Dialect, source: string, toggles: string): RegExp | string {

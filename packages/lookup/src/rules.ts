@@ -5,7 +5,8 @@
  */
 import { logicalLines } from '@mailfleet/config';
 import { bracedText, bracedWords } from './spec.ts';
-import { type BareTable, failedTable, found, lookupError, MISS } from './table.ts';
+import { type BareTable, failedTable, found, type LookupResult, lookupError, MISS } from './table.ts';
+import { withinTimeLimit } from './time-limit.ts';
 import { watchFile } from './watched-file.ts';
 
 /** What a pattern found: the result text may refer to it. Undefined: no match. */
@@ -13,14 +14,20 @@ export type Match = readonly (string | undefined)[];
 
 export interface Condition {
   match(key: string): Match | undefined;
+  /** Whether `match` may take long for this key. */
+  slow?(key: string): boolean;
 }
+
+/** A key that keeps the patterns of a table busy for longer is an error: as long, everything else of the process waits. */
+const SEARCH_LIMIT_MS = 100;
 
 /** `result` is the text of a match; it may insert groups. */
 type Rule =
   | { readonly kind: 'rule'; readonly condition: Condition; result(match: Match): string }
   | {
       readonly kind: 'if';
-      readonly condition: Condition /** Index of the rule after its endif. */;
+      readonly condition: Condition;
+      /** Index of the rule after its endif. */
       readonly end: number;
     };
 
@@ -104,14 +111,34 @@ function compileRules(
 
 const NEVER: Rule = { kind: 'if', condition: { match: () => undefined }, end: Number.POSITIVE_INFINITY };
 
-function search(rules: readonly Rule[], key: string) {
-  for (let index = 0; index < rules.length; ) {
-    const rule = rules[index];
+function search(rules: readonly Rule[], key: string): LookupResult {
+  const state: Search = { rules, key, index: 0 };
+  const result = advance(state, (condition) => condition.slow?.(key) !== true);
+  if (result !== 'slow') return result;
+  const limited = withinTimeLimit(SEARCH_LIMIT_MS, () => advance(state, () => true));
+  if (limited !== undefined && limited.value !== 'slow') return limited.value;
+  return lookupError(
+    `rule ${state.index + 1} of the table takes longer than ${SEARCH_LIMIT_MS} ms for a key of ${key.length} characters; write it with fewer * and + or anchor it with ^`,
+  );
+}
+
+interface Search {
+  readonly rules: readonly Rule[];
+  readonly key: string;
+  index: number;
+}
+
+/** Tries rules from `index` on, as long as they may be tried; stands at the rule that may not. */
+function advance(state: Search, mayTry: (condition: Condition) => boolean): LookupResult | 'slow' {
+  const { rules, key } = state;
+  while (state.index < rules.length) {
+    const rule = rules[state.index];
     if (rule === undefined) break;
+    if (!mayTry(rule.condition)) return 'slow';
     const match = rule.condition.match(key);
-    if (rule.kind === 'if') index = match === undefined ? rule.end : index + 1;
+    if (rule.kind === 'if') state.index = match === undefined ? rule.end : state.index + 1;
     else if (match !== undefined) return found(rule.result(match));
-    else index += 1;
+    else state.index += 1;
   }
   return MISS;
 }
