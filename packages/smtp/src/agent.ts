@@ -94,12 +94,12 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     chunkingMemory: new HostMemory(),
   };
   const tls = createTlsClient(config, protocol);
-  const policies = openTlsPolicies(config, protocol);
   const maps = openServerMaps(config, protocol);
   const statusFilter = openStatusFilter(config, protocol);
   const rules = reuseRules(config, options.transport, protocol);
   const warn = (text: string): void =>
     around.remark({ kind: 'remark', program: protocol, warning: true, text });
+  const policies = openTlsPolicies(config, protocol, warn);
   if (tls.unavailable !== undefined && globalLevel(config, protocol) !== 'none') {
     warn(`TLS is unavailable: ${tls.unavailable}`);
   }

@@ -6,7 +6,13 @@
  * the last host is recorded where it would be passed on to the next at any other.
  */
 import type { SourceAddresses } from '@mailfleet/routing';
-import { requiresTls, type TlsClient, type TlsPolicies, type TlsPolicy } from '@mailfleet/tls';
+import {
+  type InvalidPolicy,
+  requiresTls,
+  type TlsClient,
+  type TlsPolicies,
+  type TlsPolicy,
+} from '@mailfleet/tls';
 import type { NextRequest } from './ahead.ts';
 import type { Attempt, Failure, Surroundings } from './attempt.ts';
 import type { BatchReuse } from './batch-reuse.ts';
@@ -74,6 +80,8 @@ export class HostLoop {
   #last: Failure | undefined;
   /** No host has served the request at hand yet. */
   #unserved = true;
+  /** TLS policies of the request at hand, mistakes included: a table that changes meanwhile does not split it. */
+  readonly #policies = new Map<string, TlsPolicy | InvalidPolicy>();
 
   constructor(options: HostLoopOptions) {
     this.#options = options;
@@ -87,6 +95,7 @@ export class HostLoop {
     const { elements } = this.#options;
     this.#last = undefined;
     this.#unserved = true;
+    this.#policies.clear();
     let position = this.#kept?.element ?? 0;
     let lastTried: Element | undefined;
     for (; position < elements.length && attempt.recipients.length > 0; position++) {
@@ -392,8 +401,13 @@ export class HostLoop {
   async #policyFor(attempt: Attempt, element: Element, host: Host): Promise<TlsPolicy | undefined> {
     const { policies, around } = this.#options;
     const { protocol, tlsWrapperMode } = around.settings;
-    const policy = await policies.policyFor(nameOf(element), host.host);
-    if (policy.warning !== undefined) attempt.remark(policy.warning, true);
+    const name = JSON.stringify([nameOf(element), host.host]);
+    let policy = this.#policies.get(name);
+    if (policy === undefined) {
+      policy = await policies.policyFor(nameOf(element), host.host);
+      this.#policies.set(name, policy);
+      for (const warning of policy.warnings ?? []) attempt.remark(warning, true);
+    }
     if (policy.kind === 'invalid') {
       this.#last = policy;
       return undefined;
@@ -405,7 +419,10 @@ export class HostLoop {
       );
       return undefined;
     }
-    if (element.kind === 'unix' && policy.level === 'may') return { ...policy, level: 'none' };
+    if (element.kind === 'unix' && policy.level === 'may') {
+      attempt.remark(`${element.path}: opportunistic TLS is not used over UNIX-domain sockets`, true);
+      return { ...policy, level: 'none' };
+    }
     return policy;
   }
 

@@ -103,8 +103,11 @@ export const endpointKey = (
   policy: TlsPolicy,
   destination: string,
 ): string => {
-  const { level, match, protocols, ciphers, excludeCiphers, serverName } = policy;
-  const terms = level === 'none' ? [] : [match, protocols, ciphers, excludeCiphers, serverName];
+  const { level, match, protocols, ciphers, excludeCiphers, serverName, trustAnchors, published } = policy;
+  const terms =
+    level === 'none'
+      ? []
+      : [match, trustAnchors?.digest, protocols, ciphers, excludeCiphers, serverName, published?.failure];
   const verified = requiresMatch(level) ? [destination] : [];
   return JSON.stringify([rules.identity, address, port, level, terms, verified]);
 };

@@ -1,6 +1,14 @@
 /** TLS policy and handshakes of outbound sessions. */
 export { createTlsClient, type HandshakeOptions, type TlsClient } from './handshake.ts';
-export { globalLevel, parseLevel, requiresMatch, requiresTls, type TlsLevel } from './level.ts';
+export { globalLevel, parseLevel, requiresMatch, requiresTls, type TlsLevel, usesDane } from './level.ts';
 export { type PeerVerdict, verifyPeer } from './peer.ts';
-export { type InvalidPolicy, nexthopDomain, type TlsPolicy, tlsPolicy } from './policy.ts';
+export {
+  type CipherGrade,
+  type InvalidPolicy,
+  nexthopDomain,
+  type PublishedPolicy,
+  type TlsPolicy,
+  tlsPolicy,
+} from './policy.ts';
 export { openTlsPolicies, type TlsPolicies } from './policy-table.ts';
+export type { TrustAnchors } from './trust-anchors.ts';

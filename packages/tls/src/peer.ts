@@ -7,6 +7,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { requiresMatch } from './level.ts';
+import { nameMatches } from './names.ts';
 import type { TlsPolicy } from './policy.ts';
 
 export interface PeerVerdict {
@@ -20,20 +21,6 @@ export interface PeerVerdict {
   /** The log line, without the server's name in it. */
   readonly summary: (server: string) => string;
 }
-
-/** Whether a name of a certificate (wildcards allowed) satisfies a wanted name (`.x`: anything below x). */
-export const nameMatches = (wanted: string, presented: string): boolean => {
-  const want = wanted.toLowerCase().replace(/\.$/, '');
-  const have = presented.toLowerCase().replace(/\.$/, '');
-  if (have === want && !want.startsWith('.')) return true;
-  if (want.startsWith('.')) {
-    const below = have.startsWith('*.') ? have.slice(1) : have;
-    return below.endsWith(want) && (below.length > want.length || have.startsWith('*.'));
-  }
-  if (!have.startsWith('*.')) return false;
-  const dot = want.indexOf('.');
-  return dot > 0 && want.slice(dot) === have.slice(1);
-};
 
 /** DNS names of a certificate, else its common name. */
 const namesOf = (certificate: X509Certificate): string[] => {

@@ -1,7 +1,7 @@
 /** Policy tables: keys, entries, the obsolete per-site table, and mistakes that must not weaken anything. */
 import { makeConfig } from '@mailfleet/config';
-import { expect, it } from 'vitest';
-import { combinePerSite, openTlsPolicies, parsePolicyEntry, policyKeys } from './policy-table.ts';
+import { describe, expect, it } from 'vitest';
+import { combinePerSite, openTlsPolicies, policyKeys } from './policy-table.ts';
 
 it.each([
   ['mail.example.com', ['mail.example.com', '.example.com', '.com']],
@@ -13,56 +13,62 @@ it.each([
   expect(policyKeys(destination)).toEqual(keys);
 });
 
-it.each<[string, object]>([
-  ['may', { level: 'may' }],
-  ['NONE ciphers=high', { level: 'none' }],
-  ['secure match=a.test:.b.test match=c.test', { level: 'secure', match: ['a.test', '.b.test', 'c.test'] }],
-  [
-    'encrypt, ciphers=high protocols=>=TLSv1.2 { exclude = RC4, 3DES } servername=hostname connection_reuse=yes',
-    {
-      level: 'encrypt',
-      ciphers: 'high',
-      protocols: ['>=TLSv1.2'],
-      exclude: ['RC4', '3DES'],
-      serverName: 'hostname',
-      connectionReuse: true,
-    },
-  ],
-  ['fingerprint match=aa:bb|cc:dd', { level: 'fingerprint', match: ['aa:bb', 'cc:dd'] }],
-])('entry %s', (text, entry) => {
-  expect(parsePolicyEntry(text)).toEqual(entry);
+describe('smtp_tls_per_site: what destination and host say together, in any order', () => {
+  const words = [undefined, 'MAY', 'NONE', 'MUST_NOPEERMATCH', 'MUST'] as const;
+  const none = ['global', 'may', 'none', 'encrypt', 'verify'];
+  const rows: Record<string, readonly string[]> = {
+    undefined: none,
+    MAY: ['may', 'may', 'none', 'encrypt', 'verify'],
+    NONE: ['none', 'none', 'none', 'encrypt', 'verify'],
+    MUST_NOPEERMATCH: ['encrypt', 'encrypt', 'encrypt', 'encrypt', 'verify'],
+    MUST: ['verify', 'verify', 'verify', 'verify', 'verify'],
+  };
+  const globals = ['none', 'may', 'encrypt', 'verify', 'secure'] as const;
+  const cells = words.flatMap((one) =>
+    words.flatMap((other, column) =>
+      globals.map((global) => {
+        const said = rows[String(one)]?.[column];
+        // MAY yields to a stronger level of main.cf; every other word counts in both directions.
+        const wanted = said === 'global' || (said === 'may' && global !== 'none') ? global : said;
+        return [one ?? '-', other ?? '-', global, wanted] as const;
+      }),
+    ),
+  );
+  it.each(cells)('%s and %s over %s: %s', async (one, other, global, wanted) => {
+    const found = [one, other].filter((word) => word !== '-');
+    expect(combinePerSite(found, global)).toBe(wanted);
+    expect(combinePerSite(found.map((word) => word.toLowerCase()).reverse(), global)).toBe(wanted);
+    const entries = [`{x=x}`, ...(one === '-' ? [] : [`{e.com=${one}}`])];
+    if (other !== '-') entries.push(`{mx.test=${other}}`);
+    const config = makeConfig({
+      smtp_tls_security_level: global,
+      smtp_tls_per_site: `inline:{ ${entries.join(', ')} }`,
+    });
+    expect(await openTlsPolicies(config, 'smtp').policyFor('e.com', 'mx.test')).toMatchObject({
+      level: wanted,
+    });
+  });
 });
 
-it.each([
-  '',
-  'maybe',
-  'halfdane',
-  'encrypt nonsense',
-  'encrypt color=red',
-  'encrypt ciphers=best',
-  'encrypt ciphers=high ciphers=high',
-  'encrypt match=a.test',
-  'may servername=',
-  'may connection_reuse=perhaps',
-  'secure tafile=/x',
-])('entry %j is an error', (text) => {
-  expect(parsePolicyEntry(text)).toHaveProperty('error');
-});
+it.each(['smtp', 'lmtp'] as const)(
+  '%s_tls_per_site: an unknown word is 4.7.5, a table that fails 4.3.0',
+  async (protocol) => {
+    const at = (table: string) =>
+      openTlsPolicies(makeConfig({ [`${protocol}_tls_per_site`]: table }), protocol).policyFor('e.com', 'mx');
+    expect(await at('inline:{ {e.com = SOMETIMES} }')).toMatchObject({
+      kind: 'invalid',
+      status: '4.7.5',
+      warnings: ['TLS policy lookup for e.com/mx: unknown TLS policy "SOMETIMES"'],
+    });
+    expect(await at('texthash:/nonexistent/sites')).toMatchObject({
+      kind: 'invalid',
+      status: '4.3.0',
+      reason: 'Temporary lookup error',
+    });
+  },
+);
 
-it.each<[string[], 'none' | 'may' | 'encrypt', unknown]>([
-  [[], 'encrypt', 'encrypt'],
-  [['may'], 'none', 'may'],
-  [['MAY'], 'encrypt', 'encrypt'],
-  [['NONE'], 'encrypt', 'none'],
-  [['MAY', 'NONE'], 'encrypt', 'none'],
-  [['NONE', 'MUST_NOPEERMATCH'], 'may', 'encrypt'],
-  [['MUST', 'NONE'], 'may', 'verify'],
-  [['MUST_NOPEERMATCH', 'MUST'], 'none', 'verify'],
-])('per site %j over %s gives %s', (words, global, level) => {
-  expect(combinePerSite(words, global)).toBe(level);
-});
-
-it('looks destinations up, and leaves a server out when that fails', async () => {
+it('smtp_tls_policy_maps: looks destinations up, and leaves a server out when that fails', async () => {
   const policies = openTlsPolicies(
     makeConfig({
       smtp_tls_security_level: 'may',
@@ -90,9 +96,23 @@ it('asks the per-site table for destination and host, and only without policy ma
   const policies = openTlsPolicies(makeConfig(values), 'smtp');
   expect(await policies.policyFor('e.com', 'mx.test')).toMatchObject({ level: 'verify', match: ['mx.test'] });
   expect(await policies.policyFor('e.com', 'other.test')).toMatchObject({ level: 'may' });
+  const warnings: string[] = [];
   const both = openTlsPolicies(
     makeConfig({ ...values, smtp_tls_policy_maps: 'inline:{ {x = may} }' }),
     'smtp',
+    (text) => warnings.push(text),
   );
+  expect(warnings).toEqual(['smtp_tls_per_site is ignored, since smtp_tls_policy_maps is set']);
   expect(await both.policyFor('e.com', 'mx.test')).toMatchObject({ level: 'none' });
+});
+
+it('lmtp_tls_policy_maps is asked for LMTP, by the path of a socket too', async () => {
+  const policies = openTlsPolicies(
+    makeConfig({
+      smtp_tls_policy_maps: 'inline:{ {/run/lmtp = secure} }',
+      lmtp_tls_policy_maps: 'inline:{ {/run/lmtp = encrypt} }',
+    }),
+    'lmtp',
+  );
+  expect(await policies.policyFor('/run/lmtp', 'client.test')).toMatchObject({ level: 'encrypt' });
 });

@@ -3,7 +3,7 @@ import { makeConfig } from '@mailfleet/config';
 import { expect, it } from 'vitest';
 import { cipherString, protocolRange } from './handshake.ts';
 import { globalLevel, parseLevel, requiresMatch, requiresTls } from './level.ts';
-import { nameMatches } from './peer.ts';
+import { nameMatches } from './names.ts';
 import { nexthopDomain, type TlsPolicy, tlsPolicy } from './policy.ts';
 
 it.each([

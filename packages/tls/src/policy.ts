@@ -1,39 +1,51 @@
 /**
  * The TLS policy for one server of one destination: level, names to match, protocols and ciphers.
  *
- * Pure: reads parameters only. DANE needs a validating resolver; without one `dane` becomes `may` and
+ * Reads parameters, and files of trust anchors. DANE needs a validating resolver; without one `dane` becomes `may` and
  * `dane-only` cannot be met, as in Postfix. An invalid policy means: do not use this server, never "in clear".
  */
 import type { Config } from '@mailfleet/config';
 import { globalLevel, requiresMatch, requiresTls, type TlsLevel } from './level.ts';
+import { asciiName, isHostName, matchesMxPattern } from './names.ts';
+import type { PolicyEntry } from './policy-entry.ts';
+import { readTrustAnchors, type TrustAnchors } from './trust-anchors.ts';
 
+export type CipherGrade = 'high' | 'medium' | 'low' | 'export' | 'null';
+
+/**
+ * Whatever changes what a session is worth to its user belongs into `endpointKey` (packages/smtp/src/reuse-policy.ts) too.
+ */
 export interface TlsPolicy {
   readonly kind: 'policy';
   readonly level: TlsLevel;
   /** Names to match, or digests at level fingerprint; a leading dot stands for any name below. */
   readonly match: readonly string[];
+  /** In place of the CA certificates of main.cf. */
+  readonly trustAnchors?: TrustAnchors;
   /** e.g. `>=TLSv1.2`, `!TLSv1`. */
   readonly protocols: readonly string[];
-  readonly ciphers: 'high' | 'medium' | 'low' | 'export' | 'null';
+  readonly ciphers: CipherGrade;
   readonly excludeCiphers: readonly string[];
   /** Server name indication; empty for none. */
   readonly serverName: string;
   /** A session may serve further batches under this policy. */
   readonly connectionReuse: boolean;
-  /** Worth a line in the log. */
-  readonly warning?: string;
+  /** What the destination publishes, as its table entry tells it; TLSRPT reports it. */
+  readonly published?: PublishedPolicy;
+  /** Worth a line in the log each. */
+  readonly warnings?: readonly string[];
 }
 
-/** What a table says of a destination; what it leaves out comes from main.cf. */
-export interface PolicyEntry {
-  readonly level: TlsLevel;
-  readonly match?: readonly string[];
-  readonly protocols?: readonly string[];
-  readonly ciphers?: TlsPolicy['ciphers'];
-  /** Replaces all exclusions of main.cf. */
-  readonly exclude?: readonly string[];
-  readonly serverName?: string;
-  readonly connectionReuse?: boolean;
+/** A policy that a destination publishes (MTA-STS), or that it has none: the `policy_…` attributes of a table entry. */
+export interface PublishedPolicy {
+  readonly type: 'sts' | 'no-policy-found';
+  readonly domain?: string;
+  readonly ttlSeconds?: number;
+  /** Lines of the policy, as reported. */
+  readonly strings: readonly string[];
+  readonly mxHostPatterns: readonly string[];
+  /** Why no certificate can satisfy it. */
+  readonly failure?: string;
 }
 
 export interface InvalidPolicy {
@@ -41,7 +53,7 @@ export interface InvalidPolicy {
   readonly status: string;
   readonly reason: string;
   /** What the operator should look at. */
-  readonly warning: string;
+  readonly warnings: readonly string[];
 }
 
 /** Destination without brackets, service and port. */
@@ -56,7 +68,7 @@ export const nexthopDomain = (destination: string): string => {
 const expandMatch = (words: readonly string[], destination: string, host: string): string[] =>
   words
     .flatMap((word) => word.split(':'))
-    .filter((word) => word !== '' && word !== '.')
+    .filter((word) => word !== '')
     .map((word) => {
       switch (word.toLowerCase()) {
         case 'hostname':
@@ -83,45 +95,33 @@ export const tlsPolicy = (
   entry: PolicyEntry = { level: globalLevel(config, protocol) },
 ): TlsPolicy | InvalidPolicy => {
   let { level } = entry;
-  let warning: string | undefined;
-  if (level === 'dane-only') {
-    return {
-      kind: 'invalid',
-      status: '4.7.5',
-      reason: 'client TLS configuration problem',
-      warning: `TLS policy lookup for ${destination}/${host}: dane-only needs a validating resolver`,
-    };
-  }
+  const warnings = [...(entry.warnings ?? [])];
+  const invalid = (why: string): InvalidPolicy => invalidPolicy(destination, host, why, warnings);
+  if (level === 'dane-only') return invalid('dane-only needs a validating resolver');
   if (level === 'dane') {
     level = 'may';
-    warning = `${destination}: dane configured, but no validating resolver is in use; using level may`;
+    warnings.push(`${destination}: dane configured, but no validating resolver is in use; using level may`);
   }
+  const names = namesToMatch(config, protocol, destination, host, { ...entry, level }, warnings);
+  if ('error' in names) return invalid(names.error);
+  let trustAnchors: TrustAnchors | undefined;
+  if (level === 'verify' || level === 'secure') {
+    const file = config.getFor(protocol, 'smtp_tls_trust_anchor_file');
+    const files = entry.trustAnchorFiles ?? (file === '' ? [] : [file]);
+    try {
+      if (files.length > 0) trustAnchors = readTrustAnchors(files);
+    } catch (error) {
+      return invalid(`trust anchors: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  const serverName = serverNameOf(config, protocol, destination, host, level, entry);
+  if (serverName === undefined) return invalid('smtp_tls_servername specifies an invalid hostname');
   const mandatory = requiresTls(level);
-  const wantedMatch =
-    entry.match !== undefined
-      ? entry.match
-      : level === 'secure'
-        ? config.getFor(protocol, 'smtp_tls_secure_cert_match')
-        : level === 'verify'
-          ? config.getFor(protocol, 'smtp_tls_verify_cert_match')
-          : [];
-  const digests =
-    level === 'fingerprint'
-      ? (entry.match ?? config.getFor(protocol, 'smtp_tls_fingerprint_cert_match'))
-      : undefined;
-  if (digests?.length === 0) {
-    return {
-      kind: 'invalid',
-      status: '4.7.5',
-      reason: 'client TLS configuration problem',
-      warning: `TLS policy lookup for ${destination}/${host}: level fingerprint without a digest to match; set smtp_tls_fingerprint_cert_match`,
-    };
-  }
-  const name = entry.serverName ?? config.getFor(protocol, 'smtp_tls_servername');
   return {
     kind: 'policy',
     level,
-    match: digests ?? expandMatch(wantedMatch, destination, host),
+    match: names.match,
+    ...(trustAnchors === undefined ? {} : { trustAnchors }),
     protocols:
       entry.protocols ??
       config.getFor(protocol, mandatory ? 'smtp_tls_mandatory_protocols' : 'smtp_tls_protocols'),
@@ -134,8 +134,78 @@ export const tlsPolicy = (
       ]),
       ...(level === 'encrypt' ? ['eNULL'] : requiresMatch(level) ? ['aNULL'] : []),
     ],
-    serverName: expandMatch([name], destination, host)[0] ?? '',
+    serverName,
     connectionReuse: entry.connectionReuse ?? config.getFor(protocol, 'smtp_tls_connection_reuse'),
-    ...(warning === undefined ? {} : { warning }),
+    ...(entry.published === undefined ? {} : { published: entry.published }),
+    ...(warnings.length === 0 ? {} : { warnings }),
   };
+};
+
+export const invalidPolicy = (
+  destination: string,
+  host: string,
+  why: string,
+  warnings: readonly string[] = [],
+): InvalidPolicy => ({
+  kind: 'invalid',
+  status: '4.7.5',
+  reason: 'client TLS configuration problem',
+  warnings: [...warnings, `TLS policy lookup for ${destination}/${host}: ${why}`],
+});
+
+/** Names or digests that the server must show; an error when the policy cannot be met by any server. */
+const namesToMatch = (
+  config: Config,
+  protocol: 'smtp' | 'lmtp',
+  destination: string,
+  host: string,
+  { level, match, published }: PolicyEntry,
+  warnings: string[],
+): { readonly match: readonly string[] } | { readonly error: string } => {
+  if (level === 'fingerprint') {
+    const wanted = match ?? config.getFor(protocol, 'smtp_tls_fingerprint_cert_match');
+    const digests = wanted.filter((digest) => {
+      const good = /^(?:[0-9a-f]{2}:?)+$/i.test(digest) && !digest.endsWith(':');
+      if (!good) warnings.push(`${destination}: ignoring malformed fingerprint "${digest}"`);
+      return good;
+    });
+    return digests.length > 0
+      ? { match: digests }
+      : { error: 'level fingerprint without a digest to match; set smtp_tls_fingerprint_cert_match' };
+  }
+  if (level !== 'verify' && level !== 'secure') return { match: [] };
+  const patterns = published?.type === 'sts' && match !== undefined ? published.mxHostPatterns : [];
+  if (patterns.length > 0 && config.getFor(protocol, 'smtp_tls_enforce_sts_mx_patterns')) {
+    return patterns.some((pattern) => matchesMxPattern(host, pattern))
+      ? { match: [asciiName(host) ?? host] }
+      : { error: `the host matches no MX pattern of the MTA-STS policy (${patterns.join(', ')})` };
+  }
+  const wanted =
+    match ??
+    config.getFor(protocol, level === 'secure' ? 'smtp_tls_secure_cert_match' : 'smtp_tls_verify_cert_match');
+  const names = expandMatch(wanted, destination, host).flatMap((name) => {
+    const ascii = asciiName(name);
+    if (ascii !== undefined && ascii !== '.') return [ascii];
+    warnings.push(`${destination}: ignoring invalid match name: "${name}"`);
+    return [];
+  });
+  return { match: names };
+};
+
+/** The name that the server is told; undefined: what main.cf says is none. */
+const serverNameOf = (
+  config: Config,
+  protocol: 'smtp' | 'lmtp',
+  destination: string,
+  host: string,
+  level: TlsLevel,
+  entry: PolicyEntry,
+): string | undefined => {
+  const wanted = level === 'none' ? '' : (entry.serverName ?? config.getFor(protocol, 'smtp_tls_servername'));
+  if (wanted === '') return '';
+  if (!isHostName(wanted)) return undefined;
+  const [name = ''] = expandMatch([wanted], destination, host);
+  // An address or a path has no name to tell.
+  const ascii = asciiName(name);
+  return ascii !== undefined && isHostName(ascii) ? ascii : '';
 };
