@@ -17,6 +17,8 @@ export const ENV = { NODE_COMPILE_CACHE: join(tmpdir(), 'mailfleet-test-compile-
 
 export interface FleetOptions {
   readonly parameters?: Readonly<Record<string, string>>;
+  /** Text of its master.cf. */
+  readonly master?: string;
   readonly workers?: number;
   readonly env?: Readonly<Record<string, string>>;
   /** Sees what the fleet prints, as it comes. */
@@ -83,6 +85,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   };
   const lines = Object.entries(parameters).map(([name, value]) => `${name} = ${value}\n`);
   await writeFile(join(directory, 'main.cf'), lines.join(''));
+  if (options.master !== undefined) await writeFile(join(directory, 'master.cf'), options.master);
   const common = ['-c', directory];
   const bornMs = performance.now();
   const child = spawn(process.execPath, ['--conditions=source', MAIN, 'up', ...common], {

@@ -36,6 +36,20 @@ test('-nx shows what is set, expanded, with overrides on top', async () => {
   expect(output.stderr).toBe('');
 });
 
+test('-M shows the services of master.cf in columns', async () => {
+  writeFileSync(
+    join(directory, 'master.cf'),
+    'slow unix - - n - 2 smtp\n  -o {smtp_helo_name = a b}\nx unix - - n - - odd\n',
+  );
+  await run('', '-M', 'slow');
+  expect(output.stdout).toBe(
+    'slow       unix  -       -       n       -       2       smtp -o {smtp_helo_name=a b}\n',
+  );
+  expect(output.stderr).toMatch(
+    /master\.cf:3: Mailfleet does not know the command odd; mail that is routed to x waits/,
+  );
+});
+
 test('--json and names, an unknown one being a warning', async () => {
   await run('', '--json', 'soft_bounce', 'soft_bunce');
   expect(JSON.parse(output.stdout)).toEqual({ soft_bounce: 'no' });

@@ -1,7 +1,7 @@
 /**
  * The options that every command understands, and how a configuration becomes a Config or a list of sentences.
- * `-c` names the folder of main.cf as in postconf(1), `-o name=value` overrides one parameter and may be repeated. Without
- * `-c` it is MAIL_CONFIG, or /etc/mailfleet if there is a main.cf in it.
+ * `-c` names the folder of main.cf and master.cf as in postconf(1), `-o name=value` overrides one parameter and may be repeated.
+ * Without `-c` it is MAIL_CONFIG, or /etc/mailfleet if there is a main.cf in it.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ const collect = (value: string, before: readonly string[]): string[] => [...befo
 
 export function withCommonOptions(command: Command): Command {
   return command
-    .option('-c, --config <directory>', 'folder that holds main.cf')
+    .option('-c, --config <directory>', 'folder that holds main.cf, and master.cf if there is one')
     .option('-o, --override <name=value>', 'override a parameter (repeatable)', collect, []);
 }
 
@@ -47,7 +47,13 @@ export function sourcesOrExit(
   if (named !== undefined && !there) {
     fail(EX_CONFIG, `there is no ${file}; name the folder of main.cf with -c or MAIL_CONFIG`);
   }
-  return { ...(there ? { file } : {}), overrides: options.override, env: process.env };
+  const masterFile = join(named ?? defaultDirectory, 'master.cf');
+  return {
+    ...(there ? { file } : {}),
+    ...(existsSync(masterFile) ? { masterFile } : {}),
+    overrides: options.override,
+    env: process.env,
+  };
 }
 
 /** Loads the configuration; on problems prints all of them, by file and line, and ends the process with EX_CONFIG. */

@@ -18,6 +18,7 @@ import {
   type ValueOf,
 } from './parameter.ts';
 import { computedDefault, type System } from './system.ts';
+import { builtInTransports, type Transport, type Transports } from './transports.ts';
 
 type TransportValue<S extends TransportSuffix> = `transport_${S}` extends DeclaredName
   ? ValueOf<`transport_${S}`>
@@ -38,6 +39,10 @@ export interface Config {
   expand(text: string): string;
   /** Names that are set, in the order in which they were. */
   setNames(): readonly string[];
+  /** A transport by its name in master.cf; undefined: there is none. */
+  transport(name: string): Transport | undefined;
+  /** The configuration as the delivery agent of a transport has it: with the -o values of master.cf, and its own service_name. */
+  forTransport(name: string): Config;
   /** Another configuration, with these values on top. Throws a sentence about all of them that are wrong. */
   with(values: Readonly<Record<string, string>>): Config;
 }
@@ -52,9 +57,15 @@ interface Resolution {
 export interface CheckedConfig extends Config {
   /** What is wrong with the value of a name (registered, or a transport's), if anything. */
   check(name: string): Resolution;
+  forTransport(name: string): CheckedConfig;
 }
 
-export function createConfig(values: ReadonlyMap<string, string>, system: System): CheckedConfig {
+export function createConfig(
+  values: ReadonlyMap<string, string>,
+  system: System,
+  transports: Transports = builtInTransports,
+): CheckedConfig {
+  const ofTransports = new Map<string, CheckedConfig>();
   const cache = new Map<string, Conversion>();
   const computed = new Map<string, string>();
 
@@ -110,8 +121,24 @@ export function createConfig(values: ReadonlyMap<string, string>, system: System
     raw,
     expand: (text) => expand(text, raw),
     setNames: () => [...values.keys()],
+    transport: (name) => transports.get(name),
+    forTransport: (name) => {
+      const kept = ofTransports.get(name);
+      if (kept !== undefined) return kept;
+      const transport = transports.get(name);
+      if (transport === undefined) return config;
+      const own = new Map([
+        ...values,
+        ...transport.overrides,
+        ['process_name', programOf(transport)],
+        ['service_name', name],
+      ]);
+      const made = createConfig(own, system, transports);
+      ofTransports.set(name, made);
+      return made;
+    },
     with: (more) => {
-      const next = createConfig(new Map([...values, ...Object.entries(more)]), system);
+      const next = createConfig(new Map([...values, ...Object.entries(more)]), system, transports);
       const wrong = Object.keys(more).flatMap((name) => {
         const { ok, message } = next.check(name);
         return ok ? [] : [`${name}: ${message}`];
@@ -125,4 +152,9 @@ export function createConfig(values: ReadonlyMap<string, string>, system: System
     },
   };
   return config;
+}
+
+/** Name of the Postfix program in whose place the agent stands. */
+function programOf({ agent }: Transport): string {
+  return agent === 'retry' ? 'error' : agent;
 }

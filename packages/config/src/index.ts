@@ -11,6 +11,7 @@ export {
   readConfig,
 } from './load.ts';
 export { logicalLines } from './main-cf.ts';
+export { type MasterEntry, masterLine } from './master-cf.ts';
 export {
   isParameterName,
   type MirroredName,
@@ -22,3 +23,4 @@ export {
 } from './parameter.ts';
 export { type Shown, type ShowOptions, showParameters } from './postconf.ts';
 export { unread } from './registry/unread.ts';
+export type { DeliveryAgentName, Transport } from './transports.ts';

@@ -7,7 +7,9 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type CheckedConfig, type Config, createConfig } from './config.ts';
+import { checkTransports, readMaster } from './load-master.ts';
 import { parseAssignment, parseMainCf } from './main-cf.ts';
+import type { MasterEntry } from './master-cf.ts';
 import { isParameterName, parameterOf, parameters, transportFormOf } from './parameter.ts';
 import { unread } from './registry/unread.ts';
 import { nearestName } from './suggestion.ts';
@@ -27,6 +29,10 @@ export type LoadResult =
 export interface LoadOptions {
   /** Path of main.cf; without it there is none. */
   readonly file?: string;
+  /** Path of master.cf; without it there are the transports that are always there. */
+  readonly masterFile?: string;
+  /** Text of master.cf in place of the file's. */
+  readonly masterText?: string;
   /** `name=value` each, as with `-o`. */
   readonly overrides?: readonly string[];
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -53,6 +59,8 @@ export function readConfig(options: LoadOptions): {
   config: Config;
   errors: readonly Problem[];
   warnings: readonly Problem[];
+  /** What stands in master.cf. */
+  services: readonly MasterEntry[];
 } {
   const settings = new Map<string, Setting>();
   const errors: Problem[] = [];
@@ -66,16 +74,28 @@ export function readConfig(options: LoadOptions): {
   readEnvironment(options.env ?? {}, settings, errors);
   readOverrides(options.overrides ?? [], settings, errors);
 
+  const { masterFile = 'master.cf', masterText } = options;
+  const master = readMaster(masterFile, options.masterFile === undefined ? (masterText ?? '') : masterText);
+  errors.push(...master.errors);
+  warnings.push(...master.warnings);
   const values = new Map([...settings].map(([name, setting]) => [name, setting.value]));
-  const config = createConfig(values, readSystem(options.env ?? {}));
-  warnings.push(...unknownNames(fromFile, settings), ...withoutEffect(settings));
+  const config = createConfig(values, readSystem(options.env ?? {}), master.transports);
+  const overrides = [...master.transports.values()].flatMap((transport) => [...transport.overrides.values()]);
+  const referenced = referencedNames([...[...settings.values()].map(({ value }) => value), ...overrides]);
+  warnings.push(...unknownNames(fromFile, settings, referenced), ...withoutEffect(settings));
   checkAll(config, settings, errors, warnings);
-  return { config, errors, warnings };
+  const ofTransports = checkTransports(master, config, (name) => referenced.has(name));
+  errors.push(...ofTransports.errors);
+  warnings.push(...ofTransports.warnings);
+  return { config, errors, warnings, services: master.entries };
 }
 
-/** Defaults and these values, for tests and embedding. Throws a sentence that names everything wrong. */
-export function makeConfig(values: Readonly<Record<string, string>> = {}): Config {
-  const loaded = loadConfig({ overrides: Object.entries(values).map(([name, value]) => `${name}=${value}`) });
+/** Defaults, these values and the services of a master.cf, for tests and embedding. Throws a sentence that names everything wrong. */
+export function makeConfig(values: Readonly<Record<string, string>> = {}, masterText?: string): Config {
+  const loaded = loadConfig({
+    overrides: Object.entries(values).map(([name, value]) => `${name}=${value}`),
+    ...(masterText === undefined ? {} : { masterText }),
+  });
   if (loaded.ok) return loaded.config;
   throw new Error(loaded.problems.map((problem) => `${problem.where}: ${problem.message}`).join('; '));
 }
@@ -157,11 +177,11 @@ function unknown(name: string): string {
 }
 
 /** Names that mean nothing and that no value refers to. */
-function unknownNames(names: readonly string[], settings: ReadonlyMap<string, Setting>): Problem[] {
-  const referenced = new Set<string>();
-  for (const { value } of settings.values()) {
-    for (const name of referencesIn(value)) referenced.add(name);
-  }
+function unknownNames(
+  names: readonly string[],
+  settings: ReadonlyMap<string, Setting>,
+  referenced: ReadonlySet<string>,
+): Problem[] {
   return names.flatMap((name) => {
     if (isParameterName(name) || transportFormOf(name) !== undefined || referenced.has(name)) return [];
     return [
@@ -216,6 +236,10 @@ function causeOf(
     for (const reference of referencesIn(value ?? '')) seen.add(reference);
   }
   return undefined;
+}
+
+function referencedNames(values: readonly string[]): Set<string> {
+  return new Set(values.flatMap(referencesIn));
 }
 
 function referencesIn(value: string): string[] {

@@ -76,7 +76,7 @@ test.each<[string, string]>([
   ],
   [
     waiting('process-limit'),
-    'transport smtp has as many batches under way as default_process_limit allows its shard (7)',
+    'transport smtp has as many batches under way as default_process_limit, or maxproc in master.cf, allows its shard (7)',
   ],
   [waiting('turn'), 'nothing hinders it, its batch is being made now'],
 ])('%s', (sentence, wanted) => {
@@ -149,7 +149,7 @@ test('a destination: idle, at work, dead, at its limits', () => {
   expect(of({ waiting: 1 }, { workers: 0 })).toBe(
     [
       '5 of 5 batches are under way (limit 20), 1 delivery request waits',
-      'transport smtp has as many batches under way as default_process_limit allows its shard (7)',
+      'transport smtp has as many batches under way as default_process_limit, or maxproc in master.cf, allows its shard (7)',
       'NO WORKER RUNS, start mailfleet smtp-worker',
     ].join('\n'),
   );

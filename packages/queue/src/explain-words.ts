@@ -204,7 +204,7 @@ function hindranceReason(
     }
     case 'process-limit':
       return {
-        text: `transport ${transport} has as many batches under way as default_process_limit allows its shard (${transportState.processLimit})${idle}`,
+        text: `transport ${transport} has as many batches under way as default_process_limit, or maxproc in master.cf, allows its shard (${transportState.processLimit})${idle}`,
       };
     case 'turn':
       return { text: 'nothing hinders it, its batch is being made now' };
@@ -255,7 +255,7 @@ export function destinationReasons(
   }
   if (transportState.busy >= transportState.processLimit) {
     reasons.push({
-      text: `transport ${destination.transport} has as many batches under way as default_process_limit allows its shard (${transportState.processLimit})`,
+      text: `transport ${destination.transport} has as many batches under way as default_process_limit, or maxproc in master.cf, allows its shard (${transportState.processLimit})`,
     });
   }
   if (around.workers === 0) reasons.push({ text: workersRun(around) });

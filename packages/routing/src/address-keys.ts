@@ -27,14 +27,21 @@ function withoutExtension(address: string, delimiters: string): string | undefin
   return local.slice(0, end) + (at === -1 ? '' : address.slice(at));
 }
 
-/** Keys of transport(5): address, address without extension, domain, `.parent` domains, `*`. */
-export function transportKeys(address: string, delimiters: string): AddressKey[] {
+/**
+ * Keys of transport(5): address, address without extension, domain, `.parent` domains, `*`. `bare`: parent domains without the dot, as
+ * parent_domain_matches_subdomains may have it.
+ */
+export function transportKeys(
+  address: string,
+  delimiters: string,
+  parents: 'dotted' | 'bare' = 'dotted',
+): AddressKey[] {
   const keys = wholeKeys(address, delimiters);
   const domain = domainOf(address);
   keys.push({ key: domain, partial: true });
   if (!domain.startsWith('[')) {
     for (let dot = domain.indexOf('.', 1); dot !== -1; dot = domain.indexOf('.', dot + 1)) {
-      keys.push({ key: domain.slice(dot), partial: true });
+      keys.push({ key: domain.slice(parents === 'dotted' ? dot : dot + 1), partial: true });
     }
   }
   keys.push({ key: '*', partial: true });

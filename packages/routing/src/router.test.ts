@@ -140,12 +140,18 @@ describe('transport_maps', () => {
     expect(await way(recipient, values)).toBe(expected);
   });
 
-  test('a transport that does not exist has no agent, unless somebody knows it', async () => {
-    const config = makeConfig({ ...BASE, ...values });
+  test('a transport that does not exist has no agent, unless master.cf has it', async () => {
     const unknown = { transport: 'slow', agent: 'none', nexthop: 'x' };
-    expect(await createRouter(config).route('u@slow.test', '')).toMatchObject(unknown);
-    const router = createRouter(config, { transportAgent: (name) => (name === 'slow' ? 'smtp' : 'none') });
-    expect(await router.route('u@slow.test', '')).toMatchObject({ ...unknown, agent: 'smtp' });
+    expect(await route('u@slow.test', values)).toMatchObject(unknown);
+    const config = makeConfig({ ...BASE, ...values }, 'slow unix - - n - - lmtp\n');
+    expect(await createRouter(config).route('u@slow.test', '')).toMatchObject({ ...unknown, agent: 'lmtp' });
+  });
+
+  test('parent_domain_matches_subdomains with transport_maps: a domain is its subdomains too', async () => {
+    const parents = { ...values, parent_domain_matches_subdomains: 'transport_maps' };
+    expect(await way('ann@x.y.a.test', parents)).toBe('lmtp:[a-lmtp.test]:24');
+    expect(await way('ann@x.keep.test', parents)).toBe('smtp:[relay.example]');
+    expect(await way('ann@x.reset.test', parents)).toBe('relay:x.reset.test');
   });
 
   test('the wildcard comes last, and patterns see whole addresses only', async () => {

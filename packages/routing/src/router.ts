@@ -31,8 +31,6 @@ export interface Router {
 }
 
 export interface RouterOptions {
-  /** Default: the transports that are always there. */
-  readonly transportAgent?: (transport: string) => TransportAgent;
   /** Sentences about tables, for the log. */
   readonly warn?: (sentence: string) => void;
   readonly lookupNative?: NativeLookup;
@@ -49,10 +47,12 @@ class TableTrouble extends Error {}
 
 /** Opens the tables of main.cf that routing needs; they are read when first asked. */
 export function createRouter(config: Config, options: RouterOptions = {}): Router {
-  const agentOf = options.transportAgent ?? transportAgent;
   const tableOptions = options.warn === undefined ? {} : { warn: options.warn };
   const delimiters = config.get('recipient_delimiter');
   const transportMaps = openOptional(config.get('transport_maps'));
+  const parentKeys = config.get('parent_domain_matches_subdomains').includes('transport_maps')
+    ? 'bare'
+    : 'dotted';
   const senderRelayhosts = openOptional(config.get('sender_dependent_relayhost_maps'));
   const senderTransports = openOptional(config.get('sender_dependent_default_transport_maps'));
   const mydestination = matchDomains(config.get('mydestination'), tableOptions);
@@ -121,7 +121,7 @@ export function createRouter(config: Config, options: RouterOptions = {}): Route
 
   async function resolve(address: string, domain: string, sender: string): Promise<Way> {
     if (transportMaps === undefined) return wayOfClass(domain, sender);
-    const result = await lookupKeys(transportMaps, transportKeys(address, delimiters));
+    const result = await lookupKeys(transportMaps, transportKeys(address, delimiters, parentKeys));
     if (result.kind === 'error') throw new TableTrouble(`transport_maps: ${result.reason}`);
     const entry = result.kind === 'found' ? parseTransport(result.value) : { transport: '', nexthop: '' };
     if (entry.transport !== '') return entry;
@@ -141,7 +141,7 @@ export function createRouter(config: Config, options: RouterOptions = {}): Route
         return { kind: 'error', status: '4.3.0', reason: `address lookup failed: ${error.message}`, address };
       }
       const { transport } = way;
-      const agent = agentOf(transport);
+      const agent = transportAgent(config, transport);
       const nexthop = way.nexthop === '' ? (toALabel(domain) ?? domain) : foldNexthop(way.nexthop, agent);
       return { kind: 'routed', transport, agent, nexthop, address };
     },

@@ -1,25 +1,14 @@
 /**
  * Transports: the `transport:nexthop` syntax of transport(5), and who delivers for which transport.
  */
+import type { Config, DeliveryAgentName } from '@mailfleet/config';
 
-/**
- * What a transport's delivery agent is: smtp(8) or lmtp(8) of the workers; error(8), retry and discard(8), which need no
- * connection and whose nexthop is a text; `none` for a transport that does not exist.
- */
-export type TransportAgent = 'smtp' | 'lmtp' | 'error' | 'retry' | 'discard' | 'none';
+/** What a transport's delivery agent is; `none` for a transport that does not exist. */
+export type TransportAgent = DeliveryAgentName | 'none';
 
-const AGENTS: ReadonlyMap<string, TransportAgent> = new Map([
-  ['smtp', 'smtp'],
-  ['relay', 'smtp'],
-  ['lmtp', 'lmtp'],
-  ['error', 'error'],
-  ['retry', 'retry'],
-  ['discard', 'discard'],
-]);
-
-/** The agent of the transports that are always there. */
-export function transportAgent(transport: string): TransportAgent {
-  return AGENTS.get(transport) ?? 'none';
+/** The agent of a transport, by master.cf. */
+export function transportAgent(config: Pick<Config, 'transport'>, transport: string): TransportAgent {
+  return config.transport(transport)?.agent ?? 'none';
 }
 
 /** `transport`, `transport:` or `transport:nexthop`; both parts may be empty, and the nexthop may hold colons. */

@@ -50,6 +50,24 @@ test('every transport knows who delivers for it', () => {
   expect(agents).toEqual(['smtp', 'smtp', 'lmtp', 'error', 'retry', 'discard', 'none']);
 });
 
+test('maxproc of master.cf is the process limit of its transport, 0 is none', () => {
+  const master = 'one unix - - n - 3 smtp\nall unix - - n - 0 lmtp\nsmtp unix - - n - - smtp\n';
+  const { transport } = settingsFrom(makeConfig({ default_process_limit: '7' }, master));
+  const limits = ['one', 'all', 'smtp', 'relay'].map((name) => transport(name).processLimit);
+  expect(limits).toEqual([3, Number.MAX_SAFE_INTEGER, 7, 7]);
+  expect(transport('one').agent).toBe('smtp');
+});
+
+test('<transport>_destination_… holds for a transport of master.cf, also one with a hyphen', () => {
+  const master = 'big-mail unix - - n - - smtp\n';
+  const config = makeConfig(
+    { 'big-mail_destination_concurrency_limit': '2', default_destination_concurrency_limit: '9' },
+    master,
+  );
+  expect(settingsFrom(config).transport('big-mail').window.limit).toBe(2);
+  expect(settingsFrom(config).transport('smtp').window.limit).toBe(9);
+});
+
 test('shards share the processes of a transport, at least one each', () => {
   const limits = (shards: number, limit: number): number[] =>
     Array.from({ length: shards }, (_, shard) => {

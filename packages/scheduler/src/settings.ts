@@ -48,7 +48,7 @@ function transportSettings(config: Config, name: string, shard: number): Transpo
     suffix: 'destination_concurrency_positive_feedback' | 'destination_concurrency_negative_feedback',
   ): Feedback => parseFeedback(config.getTransport(name, suffix)) ?? (() => 1);
   return {
-    agent: transportAgent(name),
+    agent: transportAgent(config, name),
     window: {
       initial: config.getTransport(name, 'initial_destination_concurrency'),
       limit: config.getTransport(name, 'destination_concurrency_limit'),
@@ -71,7 +71,12 @@ function transportSettings(config: Config, name: string, shard: number): Transpo
       refillLimit: config.getTransport(name, 'recipient_refill_limit'),
       refillDelayMs: config.getTransport(name, 'recipient_refill_delay'),
     },
-    // Shards know nothing of each other, so each has its part of what the fleet may do at once.
-    processLimit: fairShare(config.get('default_process_limit'), config.get('scheduler_shards'), shard),
+    processLimit: processLimit(config, name, shard),
   };
+}
+
+/** Field maxproc of master.cf, else default_process_limit. Shards know nothing of each other, so each has its part of it. */
+function processLimit(config: Config, name: string, shard: number): number {
+  const limit = config.transport(name)?.processLimit ?? config.get('default_process_limit');
+  return limit === 0 ? Number.MAX_SAFE_INTEGER : fairShare(limit, config.get('scheduler_shards'), shard);
 }

@@ -8,7 +8,7 @@ import type { ScriptPort, WorkerPort } from '@mailfleet/queue';
 import { createHostFinder, createResolver, transportAgent } from '@mailfleet/routing';
 import { openSessionRegistry } from '@mailfleet/scache';
 import { createDeliveryAgent, type DeliveryAgent, type Protocol, SessionPool } from '@mailfleet/smtp';
-import type { Progress, Telemetry } from '@mailfleet/telemetry';
+import type { MailEvent, Progress, Telemetry } from '@mailfleet/telemetry';
 import { deliverClaimed } from './deliver-batch.ts';
 import { listIn } from './list-sessions.ts';
 import { tellingSites } from './mx-site.ts';
@@ -33,7 +33,8 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     endpointLimit: config.get('connection_cache_endpoint_limit'),
     listener: listIn(openSessionRegistry({ config, queue }), config.get('scheduler_shards'), name),
   });
-  const agentFor = makeAgents(config, telemetry, queue, sessions);
+  const report = reportingBy(config, telemetry);
+  const agentFor = makeAgents(config, report, queue, sessions);
   const stopReports = reportCache(sessions, config.get('connection_cache_status_update_time'), telemetry);
   try {
     const progress = options.progress?.expect('taking batches');
@@ -46,7 +47,11 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     };
     await queue.work(work, (claimed) => {
       const { transport, protocol } = claimed.batch;
-      return deliverClaimed(claimed, { queue, agent: agentFor(transport, protocol), telemetry });
+      return deliverClaimed(claimed, {
+        queue,
+        agent: agentFor(transport, protocol),
+        telemetry: report(transport),
+      });
     });
   } finally {
     await sessions.close();
@@ -54,10 +59,25 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   }
 }
 
-/** One agent per (transport, protocol), made when its first batch comes; all share the resolver's cache. */
+type Reporting = (transport: string) => Pick<Telemetry, 'emit' | 'log'>;
+
+/** Log lines of a transport whose master.cf gives it a `syslog_name` begin with that. */
+function reportingBy(config: Config, telemetry: Pick<Telemetry, 'emit' | 'log'>): Reporting {
+  const common = config.get('syslog_name');
+  return (transport) => {
+    const syslogName = config.forTransport(transport).get('syslog_name');
+    if (syslogName === common) return telemetry;
+    return { log: telemetry.log, emit: (event: MailEvent) => telemetry.emit({ ...event, syslogName }) };
+  };
+}
+
+/**
+ * One agent per (transport, protocol), made when its first batch comes, with the transport's own configuration; all share the
+ * resolver's cache.
+ */
 function makeAgents(
   config: Config,
-  telemetry: Pick<Telemetry, 'emit' | 'log'>,
+  report: Reporting,
   queue: WorkerPort,
   sessions: SessionPool,
 ): (transport: string, protocol: Protocol) => DeliveryAgent {
@@ -68,15 +88,17 @@ function makeAgents(
     const key = `${protocol} ${transport}`;
     let agent = agents.get(key);
     if (agent === undefined) {
+      const own = config.forTransport(transport);
+      const telemetry = report(transport);
       const findHosts = createHostFinder({
-        config,
+        config: own,
         protocol,
         resolver,
         warn: (text) => telemetry.emit({ kind: 'remark', program: protocol, warning: true, text }),
         note: (text) => telemetry.emit({ kind: 'remark', program: protocol, text }),
       });
       agent = createDeliveryAgent({
-        config,
+        config: own,
         transport,
         protocol,
         findHosts: rollup
@@ -85,7 +107,7 @@ function makeAgents(
         remark: telemetry.emit,
         sessions,
         agentFor: (other) => {
-          const its = transportAgent(other);
+          const its = transportAgent(config, other);
           return its === 'smtp' || its === 'lmtp' ? agentFor(other, its) : undefined;
         },
       });

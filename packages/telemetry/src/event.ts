@@ -7,6 +7,12 @@ interface About {
   readonly queueId: string;
 }
 
+/** What every event may have. */
+interface Common {
+  /** In place of the process's own: syslog_name of a transport. */
+  readonly syslogName?: string;
+}
+
 /** The fields of a delivery agent's log line (postfix `to=<…>, relay=…`). */
 export interface DeliveryFields {
   readonly to: string;
@@ -28,7 +34,9 @@ export interface DeliveryFields {
   readonly softBounce?: boolean;
 }
 
-export type MailEvent =
+export type MailEvent = Common & MailStep;
+
+type MailStep =
   | (About & {
       readonly kind: 'accepted';
       /** smtpd, http, pickup: the program name of the log line. */

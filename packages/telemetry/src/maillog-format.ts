@@ -13,20 +13,20 @@ export function makeMaillogFormat(options: {
   readonly host: string;
   readonly pid?: number;
   readonly now?: () => number;
-}): (line: MaillogLine) => string {
+}): (line: MaillogLine, syslogName?: string) => string {
   const { syslogName, host, pid = process.pid, now = Date.now } = options;
   const shortHost = host.split('.', 1)[0] ?? host;
   // Thousands of lines share a second: its stamp is made once.
   let stampSecond = -1;
   let stamp = '';
-  return ({ program, text }) => {
+  return ({ program, text }, name = syslogName) => {
     const nowMs = now();
     const second = Math.floor(nowMs / 1000);
     if (second !== stampSecond) {
       stampSecond = second;
       stamp = syslogStamp(new Date(nowMs));
     }
-    return `${stamp} ${shortHost} ${syslogName}/${program}[${pid}]: ${text}\n`;
+    return `${stamp} ${shortHost} ${name}/${program}[${pid}]: ${text}\n`;
   };
 }
 

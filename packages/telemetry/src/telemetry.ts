@@ -51,7 +51,8 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const sinks: EventSink[] = [...(options.sinks ?? [])];
   if (lines !== undefined) {
     sinks.push((event) => {
-      for (const line of maillogLines(event, program, resolutionLimit)) lines.write(format(line));
+      for (const line of maillogLines(event, program, resolutionLimit))
+        lines.write(format(line, event.syslogName));
     });
   }
   if (records !== undefined) {
