@@ -18,6 +18,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { runBounce } from './daemon.ts';
 import { notify } from './notify.ts';
 import { noticeSettings } from './settings.ts';
+import { openTemplates } from './templates.ts';
 
 let directory: string;
 let redis: Awaited<ReturnType<typeof startEmbeddedRedis>>;
@@ -188,6 +189,7 @@ describe('the bounce daemon', () => {
     const queueId = await bounceMessage();
     const astray = {
       settings: noticeSettings(config),
+      templates: openTemplates(config, () => undefined),
       queue,
       router: createRouter(config.with({ transport_maps: `texthash:${directory}/nonexistent` })),
       telemetry: { emit: () => {} },
@@ -204,6 +206,7 @@ describe('the bounce daemon', () => {
     const queueId = await bounceMessage();
     const dying = {
       settings: noticeSettings(config),
+      templates: openTemplates(config, () => undefined),
       queue: { ...queue, noticePosted: () => Promise.reject(new Error('died')) },
       router: createRouter(config),
       telemetry: { emit: () => {} },
@@ -223,6 +226,7 @@ describe('the bounce daemon', () => {
     const queueId = await bounceMessage({ recipients: [{}, {}] });
     const notifier = {
       settings: noticeSettings(config),
+      templates: openTemplates(config, () => undefined),
       queue,
       router: createRouter(config),
       telemetry: { emit: () => {} },

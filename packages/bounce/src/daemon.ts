@@ -9,6 +9,7 @@ import { createRouter } from '@mailfleet/routing';
 import { contextFrom, type Progress, type Telemetry, traceparentOf, withSpan } from '@mailfleet/telemetry';
 import { notify } from './notify.ts';
 import { noticeSettings } from './settings.ts';
+import { openTemplates } from './templates.ts';
 
 export interface BounceOptions {
   readonly config: Config;
@@ -21,11 +22,14 @@ export interface BounceOptions {
   readonly progress?: Progress;
 }
 
-/** Resolves when it has drained after the signal; rejects when the queue is lost. */
+/** Resolves when it has drained after the signal; rejects when a template cannot be used or the queue is lost. */
 export async function runBounce(options: BounceOptions): Promise<void> {
   const { config, queue, telemetry, name, signal } = options;
   const notifier = {
     settings: noticeSettings(config),
+    templates: openTemplates(config, (text) =>
+      telemetry.emit({ kind: 'remark', program: 'bounce', warning: true, text }),
+    ),
     queue,
     router: createRouter(config),
     telemetry,

@@ -15,10 +15,11 @@ import { type Original, openOriginal } from './original.ts';
 import { type PlannedNotice, planNotices } from './plan.ts';
 import { writeReport } from './report.ts';
 import type { NoticeSettings } from './settings.ts';
-import { builtinTemplate } from './template.ts';
+import type { Templates } from './templates.ts';
 
 export interface Notifier {
   readonly settings: NoticeSettings;
+  readonly templates: Templates;
   readonly queue: Pick<BouncePort, 'noticeMaterial' | 'noticePosted'> &
     Pick<IntakePort, 'spoolContent' | 'accept'>;
   readonly router: Pick<Router, 'route'>;
@@ -92,9 +93,10 @@ async function post(
   request: NoticeRequest,
   posting: Posting,
 ): Promise<string | undefined> {
-  const { audience, copy } = posting.notice;
+  const { audience, copy, entries, own } = posting.notice;
   const notice = kinds[request.notice];
-  const queueId = noticeQueueId(request, audience, posting.reported);
+  const about = own === true ? entries.map(({ recipient }) => recipient.index) : posting.reported;
+  const queueId = noticeQueueId(request, audience, about);
   try {
     await submit(notifier, queueId, posting);
   } catch (error) {
@@ -116,7 +118,7 @@ async function post(
 }
 
 async function submit(
-  { now, queue, router, settings }: Notifier,
+  { now, queue, router, settings, templates }: Notifier,
   queueId: string,
   { notice, envelope, original, traceparent }: Posting,
 ): Promise<void> {
@@ -130,7 +132,7 @@ async function submit(
     queueId,
     nowMs,
     notice,
-    template: builtinTemplate(notice.template, settings),
+    template: templates[notice.template],
     envelope,
     original,
     settings,
@@ -144,6 +146,7 @@ async function submit(
       sizeBytes: content.kind === 'inline' ? content.bytes.length : content.sizeBytes,
       ...(report.encoding === undefined ? {} : { encoding: report.encoding }),
       ...(envelope.smtputf8 === true ? { smtputf8: true } : {}),
+      ...(envelope.requireTls === true && !settings.requireTlsRedact ? { requireTls: true } : {}),
       arrivalMs: nowMs,
       createdMs: nowMs,
       messageId: report.messageId,

@@ -35,13 +35,29 @@ function entry(index: number, notify?: readonly Notify[], kind: Outcome['kind'] 
 function plan(
   notice: NoticeRequest['notice'],
   entries: readonly NoticeEntry[],
-  options: { sender?: string; ret?: 'FULL' | 'HDRS'; classes?: string } = {},
+  options: {
+    sender?: string;
+    ret?: 'FULL' | 'HDRS';
+    verp?: string;
+    warned?: boolean;
+    classes?: string;
+    config?: Record<string, string>;
+  } = {},
 ): NoticePlan {
-  const { sender = envelope.sender, ret, classes = 'resource, software' } = options;
+  const { sender = envelope.sender, ret, verp, warned = false, classes = 'resource, software' } = options;
   const settings = noticeSettings(
-    makeConfig({ myhostname: 'mail.example.com', myorigin: 'example.com', notify_classes: classes }),
+    makeConfig({
+      myhostname: 'mail.example.com',
+      myorigin: 'example.com',
+      notify_classes: classes,
+      ...options.config,
+    }),
   );
-  return planNotices(notice, { envelope: { ...envelope, sender, ...(ret && { ret }) }, entries }, settings);
+  return planNotices(
+    notice,
+    { envelope: { ...envelope, sender, ...(ret && { ret }), ...(verp && { verp }) }, entries, warned },
+    settings,
+  );
 }
 
 /** One line for each notice: who, from whom, about whom, how much of the original. */
@@ -127,8 +143,91 @@ describe('an ordinary sender', () => {
     expect(told(plan('success', entries.slice(1)))).toEqual([]);
   });
 
+  test('hears with confirm_delay_cleared that a delay is over, whoever reports the success', () => {
+    const config = { confirm_delay_cleared: 'yes' };
+    const cleared = (notify: readonly Notify[] | undefined, dsnPassedOn: boolean, warned = true) =>
+      told(
+        plan(
+          'success',
+          [
+            {
+              recipient: entry(0, notify).recipient,
+              outcome: { ...entry(0, notify, 'delivered').outcome, dsnPassedOn },
+            },
+          ],
+          { warned, config },
+        ),
+      ).length;
+    expect(cleared(undefined, true)).toBe(1);
+    expect(cleared(['SUCCESS', 'DELAY'], true)).toBe(1);
+    expect(cleared(['SUCCESS'], true)).toBe(0);
+    expect(cleared(['SUCCESS', 'DELAY'], true, false)).toBe(0);
+  });
+
   test('gets nothing when the log is empty: it was reported before', () => {
     expect(told(plan('failure', [], { classes: 'bounce' }))).toEqual([]);
+  });
+});
+
+describe('VERP', () => {
+  const bounced = [entry(0), entry(1, ['NEVER']), entry(2)];
+  const verp = { verp: '+=', sender: 'list@example.org', classes: 'bounce' };
+
+  test('each recipient’s notice goes to the sender of its copy, and the postmaster gets a copy of each', () => {
+    const copy =
+      'failure to postmaster postmaster@example.com from <double-bounce@mail.example.com>: N headers copy';
+    expect(told(plan('failure', bounced, verp))).toEqual([
+      'failure to sender list+r0=example.net@example.org from <>: 0 full',
+      copy.replace('N', '0'),
+      copy.replace('N', '1'),
+      'failure to sender list+r2=example.net@example.org from <>: 2 full',
+      copy.replace('N', '2'),
+    ]);
+  });
+
+  test('disable_verp_bounces makes it one notice', () => {
+    expect(told(plan('failure', bounced, { ...verp, config: { disable_verp_bounces: 'yes' } }))).toEqual([
+      'failure to sender list@example.org from <>: 0,2 full',
+      'failure to postmaster postmaster@example.com from <double-bounce@mail.example.com>: 0,1,2 headers copy',
+    ]);
+  });
+
+  test('a delay warning is one for all', () => {
+    expect(told(plan('delay', bounced, verp))).toEqual([
+      'delay to sender list@example.org from <>: 0,2 headers',
+    ]);
+  });
+
+  test('the null sender and the double-bounce address get nothing more by it', () => {
+    expect(told(plan('failure', bounced, { ...verp, sender: '' }))).toHaveLength(1);
+    expect(told(plan('failure', bounced, { ...verp, sender: 'double-bounce@mail.example.com' }))).toEqual([]);
+  });
+});
+
+describe('who the postmaster is', () => {
+  test.each([
+    ['bounce_notice_recipient', 'failure', 'bounce', 'alice@example.org'],
+    ['delay_notice_recipient', 'delay', 'delay', 'alice@example.org'],
+    ['delay_notice_recipient', 'delay', 'delay', ''],
+    ['2bounce_notice_recipient', 'failure', '2bounce', ''],
+    ['2bounce_notice_recipient', 'expiry', 'bounce', ''],
+    ['2bounce_notice_recipient', 'success', '2bounce', ''],
+  ] as const)('%s gets the %s notice of class %s from <%s>', (name, notice, classes, sender) => {
+    const made = plan(notice, [entry(0)], { sender, classes, config: { [name]: 'ops@example.com' } });
+    expect(made.kind === 'post' ? made.notices.at(-1)?.recipient : undefined).toBe('ops@example.com');
+  });
+
+  test('notify_classes without a class sends none of its copies', () => {
+    expect(told(plan('failure', [entry(0)], { classes: 'delay, 2bounce, protocol' }))).toHaveLength(1);
+    expect(told(plan('delay', [entry(0)], { classes: 'bounce, 2bounce, data' }))).toHaveLength(1);
+  });
+
+  test('double_bounce_sender names whom copies come from, and whose mail begets nothing', () => {
+    const config = { double_bounce_sender: 'twice' };
+    const copy = plan('failure', [entry(0)], { classes: 'bounce', config });
+    expect(copy.kind === 'post' ? copy.notices[1]?.sender : undefined).toBe('twice@mail.example.com');
+    const sender = 'twice@mail.example.com';
+    expect(plan('failure', [entry(0)], { sender, config })).toMatchObject({ kind: 'cancelled' });
   });
 });
 
@@ -154,6 +253,12 @@ describe('loops', () => {
       ]);
     },
   );
+
+  test('a success that a server with DSN will report is not reported to the postmaster either', () => {
+    const passedOn = { ...entry(0, ['SUCCESS'], 'delivered').outcome, dsnPassedOn: true };
+    const entries = [{ recipient: entry(0, ['SUCCESS']).recipient, outcome: passedOn }];
+    expect(told(plan('success', entries, { sender: '', classes: '2bounce' }))).toEqual([]);
+  });
 
   test('class bounce alone is not enough for success reports of null-sender mail', () => {
     expect(told(plan('success', [entry(0)], { sender: '', classes: 'bounce, delay' }))).toEqual([]);

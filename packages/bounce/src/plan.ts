@@ -5,7 +5,7 @@
  * instead leaves from the double-bounce address, and mail from that address begets nothing (RFC 3461 section 6.1,
  * RFC 5321 section 6.1). NOTIFY is applied here and nowhere else (RFC 3461 section 5.2).
  */
-import type { NoticeMaterial, NoticeRequest } from '@mailfleet/queue';
+import { type NoticeMaterial, type NoticeRequest, verpSender, wantsDelayNews } from '@mailfleet/queue';
 import type { NoticeSettings } from './settings.ts';
 import type { TemplateName } from './template.ts';
 
@@ -23,6 +23,8 @@ export interface PlannedNotice {
   readonly entries: readonly NoticeEntry[];
   /** Quote the whole original, if its size is within the limit. */
   readonly full: boolean;
+  /** One of several for one message: those of other recipients (VERP) are told apart by their entries. */
+  readonly own?: true;
 }
 
 export type NoticePlan =
@@ -32,7 +34,7 @@ export type NoticePlan =
 
 export function planNotices(
   notice: NoticeRequest['notice'],
-  material: Pick<NoticeMaterial, 'envelope' | 'entries'>,
+  material: Pick<NoticeMaterial, 'envelope' | 'entries' | 'warned'>,
   settings: NoticeSettings,
 ): NoticePlan {
   const { envelope, entries } = material;
@@ -48,6 +50,11 @@ export function planNotices(
   const rules = rulesOf(notice, settings);
   const { template, postmaster } = rules;
   if (envelope.sender === '') {
+    const told =
+      notice === 'success'
+        ? entries.filter((entry) => isShown(entry, notice, rules, material, settings))
+        : entries;
+    if (told.length === 0) return cancelled('the server of each recipient reports to the sender');
     return rules.nullSenderClasses.some((name) => settings.notifyClasses.has(name))
       ? {
           kind: 'post',
@@ -58,7 +65,7 @@ export function planNotices(
               template,
               sender: settings.doubleBounceAddress,
               recipient: rules.nullSenderRecipient,
-              entries,
+              entries: told,
               full: notice !== 'success',
             },
           ],
@@ -66,39 +73,61 @@ export function planNotices(
       : cancelled(`the sender is null and notify_classes has no ${rules.nullSenderClasses.join(' or ')}`);
   }
 
-  const shown = entries.filter(
-    // A server that offers DSN took the wish for a report of success along with the message (RFC 3461 section 5.2.1).
-    ({ recipient, outcome }) => wants(recipient.notify, rules.notify) && outcome.dsnPassedOn !== true,
-  );
-  const toSender: PlannedNotice = {
-    audience: 'sender',
-    copy: false,
-    template,
-    sender: '',
-    recipient: envelope.sender,
-    entries: shown,
-    full: rules.full && envelope.ret !== 'HDRS',
-  };
-  const notices = shown.length > 0 ? [toSender] : [];
-  if (postmaster !== undefined && settings.notifyClasses.has(postmaster.class)) {
-    notices.push({
-      audience: 'postmaster',
-      copy: true,
+  // Each report about one message, or with VERP about one recipient.
+  const own = envelope.verp !== undefined && settings.verpBounces && rules.perRecipient;
+  const groups = own ? entries.map((entry) => [entry]) : [entries];
+  const notices = groups.flatMap((group) => {
+    const shown = group.filter((entry) => isShown(entry, notice, rules, material, settings));
+    const toSender: PlannedNotice = {
+      audience: 'sender',
+      copy: false,
       template,
-      sender: settings.doubleBounceAddress,
-      recipient: postmaster.recipient,
-      entries,
-      full: false,
-    });
-  }
+      sender: '',
+      recipient: own ? verpSender(envelope, group[0]?.recipient.address ?? '') : envelope.sender,
+      entries: shown,
+      full: rules.full && envelope.ret !== 'HDRS',
+      ...(own ? { own } : {}),
+    };
+    const planned = shown.length > 0 ? [toSender] : [];
+    if (postmaster !== undefined && settings.notifyClasses.has(postmaster.class)) {
+      planned.push({
+        audience: 'postmaster',
+        copy: true,
+        template,
+        sender: settings.doubleBounceAddress,
+        recipient: postmaster.recipient,
+        entries: group,
+        full: false,
+        ...(own ? { own } : {}),
+      });
+    }
+    return planned;
+  });
   const [first, ...rest] = notices;
   return first === undefined
     ? cancelled('NOTIFY asks for no such notice')
     : { kind: 'post', notices: [first, ...rest] };
 }
 
+/** Whether the sender is told of this recipient. */
+function isShown(
+  { recipient, outcome }: NoticeEntry,
+  notice: NoticeRequest['notice'],
+  rules: Rules,
+  { warned }: Pick<NoticeMaterial, 'warned'>,
+  settings: NoticeSettings,
+): boolean {
+  if (notice !== 'success') return wants(recipient.notify, rules.notify);
+  // A server that offers DSN took the wish for a report of success along with the message (RFC 3461 section 5.2.1).
+  // That a delay is over is our own news: the warning was.
+  const passedOn = recipient.notify?.includes('SUCCESS') === true && outcome.dsnPassedOn === true;
+  return !passedOn || (warned && settings.confirmDelayCleared && wantsDelayNews(recipient.notify));
+}
+
 interface Rules {
   readonly template: TemplateName;
+  /** With VERP each recipient has a notice of its own: failures only. */
+  readonly perRecipient: boolean;
   /** The NOTIFY value that asks for it; absent: every recipient in the log is shown. */
   readonly notify?: 'FAILURE' | 'DELAY';
   readonly full: boolean;
@@ -113,6 +142,7 @@ function rulesOf(notice: NoticeRequest['notice'], settings: NoticeSettings): Rul
     case 'expiry':
       return {
         template: 'failure',
+        perRecipient: true,
         notify: 'FAILURE',
         full: true,
         postmaster: { class: 'bounce', recipient: settings.bounceNoticeRecipient },
@@ -122,6 +152,7 @@ function rulesOf(notice: NoticeRequest['notice'], settings: NoticeSettings): Rul
     case 'delay':
       return {
         template: 'delay',
+        perRecipient: false,
         notify: 'DELAY',
         full: false,
         postmaster: { class: 'delay', recipient: settings.delayNoticeRecipient },
@@ -131,6 +162,7 @@ function rulesOf(notice: NoticeRequest['notice'], settings: NoticeSettings): Rul
     case 'success':
       return {
         template: 'success',
+        perRecipient: false,
         full: false,
         nullSenderClasses: ['2bounce'],
         nullSenderRecipient: settings.doubleBounceNoticeRecipient,

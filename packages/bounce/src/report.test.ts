@@ -302,8 +302,34 @@ describe('the text', () => {
   });
 });
 
-describe('the original', () => {
+describe('parameters', () => {
+  test('enable_threaded_bounces adds References and In-Reply-To', async () => {
+    const threads = async (value: string) =>
+      split(await write({ config: { enable_threaded_bounces: value } })).header.includes('\r\nReferences: ');
+    expect([await threads('yes'), await threads('no')]).toEqual([true, false]);
+  });
+
+  test('header_from_format chooses the form of From', async () => {
+    const from = async (value: string) =>
+      /From: .*/.exec(split(await write({ config: { header_from_format: value } })).header)?.[0];
+    expect(await from('standard')).toBe('From: Mail Delivery System <MAILER-DAEMON@mail.example.com>');
+    expect(await from('obsolete')).toBe('From: MAILER-DAEMON@mail.example.com (Mail Delivery System)');
+  });
+
+  test('requiretls_redact_dsn keeps the content of REQUIRETLS mail out of its notice, and TLS-Required too', async () => {
+    const required = { envelope: { requireTls: true }, content: `TLS-Required: No\r\n${content}` };
+    const redacted = await write({ ...required, config: { requiretls_redact_dsn: 'yes' } });
+    expect(split(redacted).parts[2]).toContain('Content-Type: text/rfc822-headers');
+    const whole = await write({ ...required, config: { requiretls_redact_dsn: 'no' } });
+    expect(split(whole).parts[2]).toContain('Content-Type: message/rfc822');
+    for (const message of [redacted, whole]) expect(split(message).header).not.toContain('TLS-Required');
+  });
+});
+
+describe('the original, bounce_size_limit', () => {
   test.each([
+    ['a lower limit', { config: { bounce_size_limit: '119' } }, false],
+    ['a limit just met', { config: { bounce_size_limit: '120' } }, true],
     ['within the limit', { envelope: { sizeBytes: 50_000 } }, true],
     ['one byte above', { envelope: { sizeBytes: 50_001 } }, false],
     ['headers wanted', { notice: { full: false } }, false],

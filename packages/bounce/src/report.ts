@@ -44,20 +44,28 @@ export function writeReport(input: ReportInput): Report {
     0,
     70,
   );
-  const full = notice.full && envelope.sizeBytes <= settings.bounceSizeLimit;
+  const redacted = envelope.requireTls === true && settings.requireTlsRedact;
+  const full = notice.full && envelope.sizeBytes <= settings.bounceSizeLimit && !redacted;
 
-  const head = [
+  const before = [
     ...headerLines(input, messageId, boundary, encoding),
     '',
     'This is a message in several parts, in MIME format.',
     '',
-    ...textPart(input, boundary, encoding),
+    ...textPartHeader(input, boundary, encoding),
+  ];
+  const { template } = input;
+  const after = [
+    ...notice.entries.flatMap((entry) => ['', ...paragraph(entry)]),
+    '',
     ...statusPart(input, boundary),
     ...originalPartHeader(input, boundary, encoding, full),
     `Return-Path: <${shownAddress(shownSender(envelope, settings))}>`,
   ];
   async function* bytes(): AsyncGenerator<Uint8Array> {
-    yield lines(head);
+    yield lines(before);
+    if (!notice.copy) yield lines(template.lines, template.bytes);
+    yield lines(after);
     let last = 0x0a;
     if (original === undefined) {
       yield lines(['', 'The original message is not available.']);
@@ -78,16 +86,13 @@ function headerLines(
   boundary: string,
   encoding: Report['encoding'],
 ): string[] {
-  const from = `MAILER-DAEMON@${settings.myorigin}`;
   const subject = notice.copy ? (template.postmasterSubject ?? template.subject) : template.subject;
   const headers = [
     receivedHeader({ by: settings.myhostname, software: settings.mailName, queueId, timeMs: nowMs })
       .toString()
       .trimEnd(),
     `Date: ${mailDate(nowMs)}`,
-    settings.headerFromFormat === 'obsolete'
-      ? `From: ${from} (${template.fromName})`
-      : `From: ${template.fromName} <${from}>`,
+    `From: ${template.from === undefined ? ourFrom(settings) : qualified(template.from, settings.myorigin)}`,
     `Subject: ${subject}`,
     `To: ${shownAddress(notice.recipient)}`,
   ];
@@ -97,8 +102,9 @@ function headerLines(
   if (settings.threaded && originalId !== '') {
     headers.push(`References: ${originalId}`, `In-Reply-To: ${originalId}`);
   }
-  // RFC 8689 section 4.1: what asked for delivery without TLS also wants its notice so.
-  if (original !== undefined && headerValue(original.headers, 'tls-required')?.toLowerCase() === 'no') {
+  // RFC 8689 section 4.1: what asked for delivery without TLS also wants its notice so. REQUIRETLS overrules it.
+  const tlsRequired = original && headerValue(original.headers, 'tls-required');
+  if (tlsRequired?.toLowerCase() === 'no' && envelope.requireTls !== true) {
     headers.push('TLS-Required: no');
   }
   const automatic =
@@ -113,11 +119,19 @@ function headerLines(
   return headers;
 }
 
-function textPart(
-  { notice, template }: ReportInput,
-  boundary: string,
-  encoding: Report['encoding'],
-): string[] {
+function ourFrom({ headerFromFormat, myorigin }: NoticeSettings): string {
+  const address = `MAILER-DAEMON@${myorigin}`;
+  const name = 'Mail Delivery System';
+  return headerFromFormat === 'obsolete' ? `${address} (${name})` : `${name} <${address}>`;
+}
+
+/** The From of a template; its address may lack a domain: `MAILER-DAEMON (Mail Delivery System)`, `System <MAILER-DAEMON>`. */
+function qualified(from: string, myorigin: string): string {
+  if (from.includes('<')) return from.replace(/<([^@<>]+)>/, `<$1@${myorigin}>`);
+  return from.replace(/^([^@\s()"]+)(?=\s*(?:\(|$))/, `$1@${myorigin}`);
+}
+
+function textPartHeader({ template }: ReportInput, boundary: string, encoding: Report['encoding']): string[] {
   const charset =
     template.charset.toLowerCase() !== 'us-ascii'
       ? template.charset
@@ -129,9 +143,6 @@ function textPart(
     'Content-Description: Notification',
     `Content-Type: text/plain; charset=${charset}`,
     ...transferEncoding(encoding === '8bit' ? encoding : undefined),
-    '',
-    ...(notice.copy ? [] : template.lines),
-    ...notice.entries.flatMap((entry) => ['', ...paragraph(entry)]),
     '',
   ];
 }
@@ -181,7 +192,7 @@ function encodingOf({ envelope, notice, settings, template }: ReportInput): Repo
     settings.smtputf8Enable ||
     envelope.smtputf8 === true ||
     envelope.encoding === '8bit' ||
-    template.charset.toLowerCase() !== 'us-ascii' ||
+    hasNonAscii(template.lines.join('')) ||
     notice.entries.some(({ recipient, outcome }) => hasNonAscii(recipient.address + outcome.reason));
   return eightBit ? '8bit' : envelope.encoding;
 }
@@ -190,6 +201,6 @@ function transferEncoding(encoding: Report['encoding']): string[] {
   return encoding === undefined ? [] : [`Content-Transfer-Encoding: ${encoding}`];
 }
 
-function lines(text: readonly string[]): Buffer {
-  return Buffer.from(`${text.join('\r\n')}\r\n`);
+function lines(text: readonly string[], bytes: 'utf8' | 'latin1' = 'utf8'): Buffer {
+  return Buffer.from(`${text.join('\r\n')}\r\n`, bytes);
 }

@@ -18,6 +18,11 @@ export interface NoticeSettings {
   readonly doubleBounceAddress: string;
   readonly bounceNoticeRecipient: string;
   readonly doubleBounceNoticeRecipient: string;
+  /** One notice for each recipient of a message with VERP (`disable_verp_bounces`). */
+  readonly verpBounces: boolean;
+  readonly confirmDelayCleared: boolean;
+  /** Whether mail with REQUIRETLS is returned without its content, and then without REQUIRETLS (`requiretls_redact_dsn`). */
+  readonly requireTlsRedact: boolean;
   readonly delayNoticeRecipient: string;
 }
 
@@ -39,6 +44,9 @@ export function noticeSettings(config: Config): NoticeSettings {
     threaded: config.get('enable_threaded_bounces'),
     headerFromFormat: config.get('header_from_format'),
     doubleBounceAddress: `${config.get('double_bounce_sender')}@${myhostname}`,
+    verpBounces: !config.get('disable_verp_bounces'),
+    confirmDelayCleared: config.get('confirm_delay_cleared'),
+    requireTlsRedact: config.get('requiretls_redact_dsn'),
     bounceNoticeRecipient: qualified(config.get('bounce_notice_recipient')),
     doubleBounceNoticeRecipient: qualified(config.get('2bounce_notice_recipient')),
     delayNoticeRecipient: qualified(config.get('delay_notice_recipient')),

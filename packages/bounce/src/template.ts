@@ -1,8 +1,7 @@
 /**
  * The texts that a notice opens with, one template for each kind of notice (bounce(5), built-in forms, our own words).
  *
- * A template is what `bounce_template_file` will be able to replace: its subject, its charset and its lines. The
- * lines are complete here; expansion of `$name` belongs to whoever reads that file.
+ * `bounce_template_file` may replace each of them: its headers and its lines (templates.ts). The lines are complete here.
  */
 
 /** Kind of notice, which selects the template. */
@@ -11,12 +10,15 @@ export type TemplateName = 'failure' | 'delay' | 'success' | 'verify';
 export interface NoticeTemplate {
   /** Of the text part; `us-ascii` promises that the lines are. */
   readonly charset: string;
-  readonly fromName: string;
+  /** Value of the From header; undefined: ours, in the form of `header_from_format`. */
+  readonly from?: string;
   readonly subject: string;
   /** Subject of the copy for the postmaster; only failure and delay have one. */
   readonly postmasterSubject?: string;
   /** Lines of text without line ends. */
   readonly lines: readonly string[];
+  /** How the lines become bytes; default UTF-8. `latin1`: each character is a byte of `charset`. */
+  readonly bytes?: 'latin1';
 }
 
 /** What the built-in texts mention. */
@@ -33,7 +35,7 @@ const dayMs = 24 * hourMs;
 
 /** The built-in template of a notice. */
 export function builtinTemplate(name: TemplateName, facts: TemplateFacts): NoticeTemplate {
-  const shared = { charset: 'us-ascii', fromName: 'Mail Delivery System' };
+  const shared = { charset: 'us-ascii' };
   const greeting = [`This is the mail system of ${facts.myhostname}.`, ''];
   const help = [
     `If you need help, write to <postmaster@${facts.myorigin}> and include this`,

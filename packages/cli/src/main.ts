@@ -25,7 +25,7 @@ const commands: Readonly<Record<string, Load>> = {
   intake: daemon('intake'),
   scheduler: daemon('scheduler'),
   'smtp-worker': daemon('smtp-worker'),
-  bounce: daemon('bounce'),
+  bounce: async () => (await import('./bounce.ts')).bounceCommand(),
   dashboard: daemon('dashboard'),
   config: async () => (await import('./config.ts')).configCommand(),
   sendmail: async () => (await import('./sendmail.ts')).sendmailCommand(),

@@ -107,7 +107,7 @@ async function store(
   if (!routes.ok) return give(routes);
 
   const encoding = facts.eightBit ? '8bit' : submission.encoding;
-  const { envid, ret, originalClient } = submission;
+  const { envid, ret, verp, originalClient } = submission;
   const client = originalClient ?? submission.client;
   const envelope: Envelope = {
     queueId,
@@ -118,6 +118,7 @@ async function store(
     ...(encoding === undefined ? {} : { encoding }),
     ...(smtputf8 ? { smtputf8 } : {}),
     ...(envid === undefined ? {} : { envid }),
+    ...(verp === undefined || sender === '' ? {} : { verp }),
     ...(ret === undefined ? {} : { ret }),
     ...(client === undefined ? {} : { client }),
     ...(facts.messageId === undefined ? {} : { messageId: facts.messageId }),

@@ -23,6 +23,14 @@ export interface MailCommand {
   readonly smtputf8: boolean;
   readonly ret?: 'FULL' | 'HDRS';
   readonly envid?: string;
+  /** The two VERP delimiters. */
+  readonly verp?: string;
+}
+
+/** What a client that may use XVERP gets without naming delimiters, and the characters it may name. */
+export interface VerpRules {
+  readonly defaultDelimiters: string;
+  readonly allowed: string;
 }
 
 export interface RcptCommand {
@@ -33,8 +41,11 @@ export interface RcptCommand {
 
 type Parsed<T> = { readonly ok: true; readonly command: T } | { readonly ok: false; readonly reply: Reply };
 
-/** @param smtputf8 whether the extension was offered */
-export function parseMail(line: string, smtputf8: boolean): Parsed<MailCommand> {
+/**
+ * @param smtputf8 whether the extension was offered
+ * @param verpRules undefined: this client may not use XVERP (Postfix's VERP_README)
+ */
+export function parseMail(line: string, smtputf8: boolean, verpRules?: VerpRules): Parsed<MailCommand> {
   const split = splitCommand('MAIL', 'FROM', line);
   if (split === undefined) return wrong(501, '5.5.4 Syntax: MAIL FROM:<address>');
   const parameters = readParameters(split.parameters);
@@ -76,11 +87,24 @@ export function parseMail(line: string, smtputf8: boolean): Parsed<MailCommand> 
         // Who first submitted it (RFC 4954 section 5): we vouch for nobody, so it goes no further.
         if (decodeXtext(value) === undefined) return wrong(501, '5.5.4 Bad AUTH parameter syntax');
         break;
+      case 'XVERP': {
+        if (verpRules === undefined) return wrong(555, '5.5.4 Unsupported option: XVERP');
+        const delimiters = value === '' ? verpRules.defaultDelimiters : value;
+        if (delimiters.length !== 2 || ![...delimiters].every((one) => verpRules.allowed.includes(one))) {
+          return wrong(501, '5.5.4 Bad XVERP delimiters');
+        }
+        command.verp = delimiters;
+        break;
+      }
       default:
         return wrong(555, `5.5.4 Unsupported option: ${shown(name)}`);
     }
   }
-  if (split.path === '') return { ok: true, command };
+  if (split.path === '') {
+    return command.verp === undefined
+      ? { ok: true, command }
+      : wrong(503, '5.5.4 Error: XVERP requires a sender that is not null');
+  }
   const parsed = parseAddress(split.path, { smtputf8: command.smtputf8 });
   if (!parsed.ok) return wrong(parsed.reason.includes('SMTPUTF8') ? 553 : 501, senderFault(parsed.reason));
   command.sender = parsed.address;

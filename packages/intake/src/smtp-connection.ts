@@ -28,6 +28,7 @@ export class IntakeConnection extends SMTPConnection {
   #errors = 0;
   #mayXclient = false;
   #mayXforward = false;
+  #mayXverp = false;
 
   constructor(server: IntakeSmtpServer, ...rest: SocketAndOptions) {
     super(server, ...rest);
@@ -60,8 +61,13 @@ export class IntakeConnection extends SMTPConnection {
     return parser;
   }
 
-  /** Called before the greeting: who this client may be trusted to speak for. */
-  authorizeProxyCommands(permissions: { readonly xclient: boolean; readonly xforward: boolean }): void {
+  /** Called before the greeting: who this client may be trusted to speak for, and whether it may ask for VERP. */
+  authorize(permissions: {
+    readonly xclient: boolean;
+    readonly xforward: boolean;
+    readonly xverp: boolean;
+  }): void {
+    this.#mayXverp = permissions.xverp;
     this.#mayXclient = permissions.xclient;
     this.#mayXforward = permissions.xforward;
   }
@@ -76,6 +82,8 @@ export class IntakeConnection extends SMTPConnection {
   }
 
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
+    // The package has no other reply of several lines with this code than the one to EHLO.
+    if (code === 250 && Array.isArray(data) && this.#mayXverp) data = [...data, 'XVERP'];
     const complete = typeof data === 'string' && /^[245]\.\d{1,3}\.\d{1,3} /.test(data);
     super.send(code, data, complete ? false : context);
     // A client that names too many recipients (452) sends the rest later and has done nothing wrong.
@@ -101,10 +109,15 @@ export class IntakeConnection extends SMTPConnection {
 
   #beginMail(line: string): Reply {
     if (this.#mail !== undefined) return { code: 503, text: '5.5.1 Error: nested MAIL command' };
-    const parsed = parseMail(line, this.#intake.smtputf8);
+    const { config, smtputf8 } = this.#intake;
+    const verpRules = {
+      defaultDelimiters: config.get('default_verp_delimiters'),
+      allowed: config.get('verp_delimiter_filter'),
+    };
+    const parsed = parseMail(line, smtputf8, this.#mayXverp ? verpRules : undefined);
     if (!parsed.ok) return parsed.reply;
     const { command } = parsed;
-    const limit = this.#intake.config.get('message_size_limit');
+    const limit = config.get('message_size_limit');
     if (limit > 0 && (command.sizeBytes ?? 0) > limit) {
       return { code: 552, text: `5.3.4 Message size exceeds fixed limit of ${limit} bytes` };
     }
@@ -192,7 +205,7 @@ export class IntakeConnection extends SMTPConnection {
   async receive(content: AsyncIterable<Uint8Array>): Promise<Reply> {
     const mail = this.#mail;
     if (mail === undefined) return { code: 503, text: '5.5.1 Error: need MAIL command' };
-    const { encoding, ret, envid, smtputf8 } = mail;
+    const { encoding, ret, envid, smtputf8, verp } = mail;
     const originalClient = this.#originalClient();
     const tls = this.session.tlsOptions;
     const result = await enqueue(this.#intake, {
@@ -211,6 +224,7 @@ export class IntakeConnection extends SMTPConnection {
       ...(encoding === undefined ? {} : { encoding }),
       ...(ret === undefined ? {} : { ret }),
       ...(envid === undefined ? {} : { envid }),
+      ...(verp === undefined ? {} : { verp }),
       ...(tls ? { tls: { version: tls.version, cipher: tls.standardName } } : {}),
       ...(this.#user()?.method === undefined ? {} : { saslMethod: this.#user()?.method ?? '' }),
     });

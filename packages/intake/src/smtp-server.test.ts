@@ -42,6 +42,7 @@ it('offers what it can do, and greets at once', async () => {
     'SIZE 200000',
     'XCLIENT NAME ADDR PORT PROTO HELO LOGIN',
     'XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE',
+    'XVERP',
   ]);
 });
 
@@ -159,6 +160,43 @@ it('answers 452 beyond the recipient limit and takes those before it', async () 
   const queueId = queueIdOf(replies[10]);
   const message = (await intake.stored()).find(({ envelope }) => envelope.queueId === queueId);
   expect(message?.recipients).toHaveLength(5);
+});
+
+it('default_verp_delimiters and verp_delimiter_filter decide what XVERP means', async () => {
+  await using other = await startIntake(store, {
+    default_verp_delimiters: '-=',
+    verp_delimiter_filter: '-=#',
+  });
+  const mail = (parameter: string): string => `MAIL FROM:<list@example.com> ${parameter}`;
+  const replies = await dialogue(other.daemon.smtpPort, [
+    EHLO,
+    mail('XVERP=+='),
+    mail('XVERP=-'),
+    'MAIL FROM:<> XVERP',
+    mail('XVERP'),
+    RCPT,
+    'DATA',
+    body('A: b\r\n'),
+    mail('XVERP=#-'),
+    RCPT,
+    'DATA',
+    body('A: b\r\n'),
+  ]);
+  expect(replies.slice(2, 5).map((reply) => reply.slice(0, 9))).toEqual([
+    '501 5.5.4',
+    '501 5.5.4',
+    '503 5.5.4',
+  ]);
+  const ids = [queueIdOf(replies[8]), queueIdOf(replies[12])];
+  const stored = (await other.stored()).filter(({ envelope }) => ids.includes(envelope.queueId));
+  expect(stored.map(({ envelope }) => envelope.verp)).toEqual(['-=', '#-']);
+});
+
+it('smtpd_authorized_verp_clients says who may ask for XVERP', async () => {
+  await using other = await startIntake(store, { smtpd_authorized_verp_clients: '192.0.2.1' });
+  const [, ehlo, mail] = await dialogue(other.daemon.smtpPort, [EHLO, 'MAIL FROM:<list@example.com> XVERP']);
+  expect(ehlo).not.toContain('XVERP');
+  expect(mail).toBe('555 5.5.4 Unsupported option: XVERP');
 });
 
 it('hangs up after smtpd_hard_error_limit errors', async () => {

@@ -64,6 +64,7 @@ export async function createSmtpServer(
   if (!withAuth) disabledCommands.push('AUTH');
   const xclientHosts = matchNetworks(config.get('smtpd_authorized_xclient_hosts'));
   const xforwardHosts = matchNetworks(config.get('smtpd_authorized_xforward_hosts'));
+  const verpClients = matchNetworks(config.get('smtpd_authorized_verp_clients'));
   const connectionLimit = config.get('smtpd_client_connection_count_limit');
 
   const server: IntakeSmtpServer = new IntakeSmtpServer(intake, trusted, {
@@ -94,9 +95,10 @@ export async function createSmtpServer(
       const matches = async (list: typeof xclientHosts): Promise<boolean> =>
         (await list.match(address)).kind === 'match';
       const admit = async (): Promise<Error | undefined> => {
-        connection.authorizeProxyCommands({
+        connection.authorize({
           xclient: trusted || (await matches(xclientHosts)),
           xforward: trusted || (await matches(xforwardHosts)),
+          xverp: trusted || (await matches(verpClients)),
         });
         if (tls !== undefined && withAuth) session.disabledCommands = [...disabledCommands, 'AUTH'];
         if (trusted || connectionLimit === 0 || countFrom(server, address) <= connectionLimit)

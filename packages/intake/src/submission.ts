@@ -31,6 +31,8 @@ export interface Submission {
   readonly ret?: 'FULL' | 'HDRS';
   /** Decoded. */
   readonly envid?: string;
+  /** The two VERP delimiters (`Envelope.verp`). */
+  readonly verp?: string;
   /** Display name for a From header that has to be added. */
   readonly fullName?: string;
   /** Program name of the log line. Default `http` for HTTP, else `pickup`. */

@@ -18,14 +18,15 @@ export function makeBouncePort(context: QueueContext): BouncePort {
 
     async noticeMaterial({ shard, queueId, notice }) {
       const key = keysOfShard(context, shard).message(queueId);
-      const text = await context.redis.hget(key, 'e');
-      if (text === null) return undefined;
+      const [text, warned] = await context.redis.hmget(key, 'e', 'w');
+      if (text == null) return undefined;
       const record = parseRecord(text);
       const entries = await entriesOf(context, key, record, REPORTED_STATE[notice]);
       const content = await readContent(context, record.home, queueId);
       // The file may be lost for good, and the sender is told all the same.
       return {
         envelope: record.envelope,
+        warned: warned != null,
         entries,
         content: content === 'file-missing' ? undefined : content,
       };

@@ -8,3 +8,5 @@ export type * from './ports.ts';
 export { LeaseLostError } from './ports.ts';
 export type { RunScript, Script } from './scripts/script.ts';
 export { fairShare, shardOf } from './shard.ts';
+export { wantsDelayNews, wantsSuccess } from './success-wish.ts';
+export { verpSender } from './verp.ts';

@@ -75,6 +75,8 @@ export interface IntakePort {
 export interface LocalResult extends RequestResult {
   /** A recipient that has an outcome of an earlier attempt keeps that. */
   readonly onlyUntried?: boolean;
+  /** Delivered recipients whose sender is to hear of it. */
+  readonly wantsSuccess?: readonly number[];
 }
 
 /** Proof of leadership of a shard; every leader write carries it and is refused once another holds the lease. */
@@ -318,6 +320,8 @@ export interface WorkerPort {
 /** Bounce log and deferred outcomes of a message, for a notice. */
 export interface NoticeMaterial {
   readonly envelope: Envelope;
+  /** The sender was warned of the delay before. */
+  readonly warned: boolean;
   readonly entries: readonly { readonly recipient: Recipient; readonly outcome: Outcome }[];
   readonly content: AsyncIterable<Uint8Array> | Buffer | undefined;
 }

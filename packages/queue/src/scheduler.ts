@@ -172,7 +172,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
             batchId: '',
             batchedMs: now(),
             worker: `qmgr@${hostname()}`,
-            wantsSuccess: new Set(),
+            wantsSuccess: new Set(result.wantsSuccess),
             onlyUntried: result.onlyUntried === true,
           },
           result,

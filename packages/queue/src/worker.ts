@@ -11,12 +11,14 @@ import type { WorkerPort } from './ports.ts';
 import { recordOutcomes } from './record-outcomes.ts';
 import { endBatch, markInDoubt } from './scripts/delivery.ts';
 import { shardOf } from './shard.ts';
+import { wantsSuccess } from './success-wish.ts';
 
 /** Mail hosts change seldom, and each lookup of a worker tells anew. */
 const SITE_MS = 86_400_000;
 
 export function makeWorkerPort(context: QueueContext): WorkerPort {
   const { run, prompt, redis, log } = context;
+  const confirmDelayCleared = context.config.get('confirm_delay_cleared');
   /** Queue ids with an outcome, of the batches in hand: what a failed delivery need not give back. */
   const recorded = new Map<string, Set<string>>();
   let workerName = 'worker';
@@ -97,7 +99,7 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
           batchId: batch.id,
           batchedMs: batch.batchedMs,
           worker: workerName,
-          wantsSuccess: wantsSuccess(batch, result.queueId),
+          wantsSuccess: successWishes(batch, result.queueId, confirmDelayCleared),
         },
         result,
       );
@@ -107,11 +109,13 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
   };
 }
 
-function wantsSuccess(batch: Batch, queueId: string): ReadonlySet<number> {
+function successWishes(batch: Batch, queueId: string, confirmDelayCleared: boolean): ReadonlySet<number> {
   const wanted = new Set<number>();
-  for (const { envelope, recipients } of batch.requests) {
+  for (const { envelope, recipients, warned } of batch.requests) {
     if (envelope.queueId !== queueId) continue;
-    for (const { index, notify } of recipients) if (notify?.includes('SUCCESS') === true) wanted.add(index);
+    for (const recipient of recipients) {
+      if (wantsSuccess(recipient, confirmDelayCleared && warned === true)) wanted.add(recipient.index);
+    }
   }
   return wanted;
 }

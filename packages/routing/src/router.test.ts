@@ -27,6 +27,20 @@ async function way(recipient: string, config: Record<string, string> = {}, sende
     : `${result.status} ${result.reason}`;
 }
 
+test('double_bounce_sender: mail to it is discarded, whatever the tables say', async () => {
+  const config = {
+    myhostname: 'mx.local.test',
+    double_bounce_sender: 'twice',
+    transport_maps: 'inline:{x=smtp:y}',
+  };
+  expect(await way('Twice@MX.local.test', config)).toBe(
+    'discard:undeliverable postmaster notification discarded',
+  );
+  expect(await way('double-bounce@mx.local.test', { ...config, transport_maps: '' })).toBe(
+    'smtp:mx.local.test',
+  );
+});
+
 describe('classes of domains', () => {
   test.each([
     ['u@other.test', 'smtp:other.test'],

@@ -62,6 +62,7 @@ export function createRouter(config: Config, options: RouterOptions = {}): Route
     parentMatchesSubdomains: config.get('parent_domain_matches_subdomains').includes('relay_domains'),
   });
   const relayhost = config.get('relayhost').join(', ');
+  const doubleBounce = `${config.get('double_bounce_sender')}@${config.get('myhostname')}`.toLowerCase();
   let own: Promise<OwnAddresses> | undefined;
 
   function openOptional(specs: readonly string[]): Table | undefined {
@@ -133,6 +134,11 @@ export function createRouter(config: Config, options: RouterOptions = {}): Route
     async route(recipient, sender) {
       const address = recipient.includes('@') ? recipient : `${recipient}@${config.get('myorigin')}`;
       const domain = domainOf(address);
+      // Nobody reads it: the postmaster could not be told either (qmgr(8)).
+      if (address.toLowerCase() === doubleBounce) {
+        const nexthop = 'undeliverable postmaster notification discarded';
+        return { kind: 'routed', transport: 'discard', agent: 'discard', nexthop, address };
+      }
       let way: Way;
       try {
         way = await resolve(address, domain, sender);

@@ -13,6 +13,7 @@ test('defaults are those of Postfix', () => {
     maximalBackoffMs: 4_000_000,
     lifetimeMs: 432_000_000,
     delayWarningMs: 0,
+    confirmDelayCleared: false,
     activeLimit: 20_000,
     batchLimit: 100,
   });

@@ -13,6 +13,7 @@ export function settingsFrom(config: Config, shard = 0): CoreSettings {
     lifetimeMs: config.get('maximal_queue_lifetime'),
     bounceLifetimeMs: config.get('bounce_queue_lifetime'),
     delayWarningMs: config.get('delay_warning_time'),
+    confirmDelayCleared: config.get('confirm_delay_cleared'),
     activeLimit,
     recipientLimit: Math.max(config.get('qmgr_message_recipient_limit'), activeLimit),
     recipientMinimum: config.get('qmgr_message_recipient_minimum'),

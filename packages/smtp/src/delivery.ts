@@ -46,6 +46,10 @@ export interface Envelope {
   /** Decoded ENVID. */
   readonly envid?: string;
   readonly ret?: 'FULL' | 'HDRS';
+  /** The two VERP delimiters: each recipient gets a copy with a sender of its own, and a notice of its own. */
+  readonly verp?: string;
+  /** REQUIRETLS of RFC 8689: the message goes over authenticated TLS or not at all. */
+  readonly requireTls?: boolean;
   /** First receipt; a requeue keeps it. */
   readonly arrivalMs: number;
   /** When this queue entry was made; the age that retry times follow. */
@@ -64,6 +68,8 @@ export interface DeliveryRequest {
   readonly contentShard: number;
   /** When the message entered the active queue. */
   readonly activatedMs: number;
+  /** The sender was warned of its delay. */
+  readonly warned?: boolean;
 }
 
 /** Protocol of a delivery agent: smtp(8) serves both. */

@@ -93,6 +93,33 @@ export const bounce = {
     since: '3.3',
     doc: 'Shape of the From: header of generated mail: standard or obsolete.',
   },
+  default_verp_delimiters: {
+    type: 'string',
+    default: '+=',
+    minLength: 2,
+    maxLength: 2,
+    since: '1.1',
+    doc: 'The two VERP delimiters of a message that asks for VERP without naming any.',
+  },
+  verp_delimiter_filter: {
+    type: 'string',
+    default: '-=+',
+    minLength: 1,
+    since: '1.1',
+    doc: 'Characters that a message may name as VERP delimiters.',
+  },
+  smtpd_authorized_verp_clients: {
+    type: 'list',
+    default: '$authorized_verp_clients',
+    since: '2.0',
+    doc: 'SMTP clients, besides those that may relay with a password, that may ask for VERP (XVERP).',
+  },
+  authorized_verp_clients: {
+    type: 'list',
+    default: '$mynetworks',
+    since: '1.1',
+    doc: 'Old name of smtpd_authorized_verp_clients.',
+  },
   disable_verp_bounces: {
     type: 'boolean',
     default: 'no',

@@ -3,6 +3,7 @@
  * requests divided by the free slots: a short queue spreads over the window as Postfix would have it, a long one fills each
  * session up to destination_batch_limit.
  */
+import { verpSender } from '@mailfleet/queue';
 import type { Batch, DeliveryRequest, Protocol, Recipient } from '@mailfleet/smtp';
 import type { Destination, Entry, Flight, Peer, Transport } from './model.ts';
 import type { State } from './state.ts';
@@ -110,8 +111,19 @@ function nextOf({ peers }: Destination, nexthop: string): Peer | undefined {
 }
 
 function requestOf(entry: Entry): DeliveryRequest {
-  const { envelope, contentShard, activatedMs } = entry.message.active;
-  return { envelope, recipients: entry.recipients.map(withoutRoute), contentShard, activatedMs };
+  const { envelope, contentShard, activatedMs, warned } = entry.message.active;
+  const [first] = entry.recipients;
+  return {
+    // With VERP a request has one recipient.
+    envelope:
+      envelope.verp === undefined || first === undefined
+        ? envelope
+        : { ...envelope, sender: verpSender(envelope, first.address) },
+    recipients: entry.recipients.map(withoutRoute),
+    contentShard,
+    activatedMs,
+    ...(warned ? { warned } : {}),
+  };
 }
 
 /** The batch names the route once. */

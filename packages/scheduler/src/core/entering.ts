@@ -2,7 +2,7 @@
  * Messages enter the active queue: recipients become entries of their destinations; those that no worker is for, or
  * whose destination is dead, get their outcome at once.
  */
-import type { ActiveMessage, RecipientPage, RoutedRecipient } from '@mailfleet/queue';
+import { type ActiveMessage, type RecipientPage, type RoutedRecipient, wantsSuccess } from '@mailfleet/queue';
 import type { Batch, Outcome } from '@mailfleet/smtp';
 import { warnOfClog } from './clog.ts';
 import { queueNameOf, sortRecipients } from './grouping.ts';
@@ -18,6 +18,7 @@ import {
 } from './model.ts';
 import { endPass } from './pass.ts';
 import { revive } from './reviving.ts';
+import type { CoreSettings } from './settings.ts';
 import { countRecipient, firstReadSize, readOn, readToEnd } from './slots.ts';
 import { destinationOf, pauseOf, type State, transportOf } from './state.ts';
 import { reasonToStop, stop, tellOverdue } from './stopping.ts';
@@ -183,13 +184,21 @@ function assign(state: State, message: Message, recipients: readonly RoutedRecip
       localOutcome(transport.settings.agent, transport.name, recipient.nexthop) ??
       place(state, message, transport, recipient, nowMs);
     if (local === undefined) continue;
-    noteOutcome(message, local.kind, recipient);
+    noteOutcome(state.settings, message, local.kind, recipient);
     const told = outcomesOf(message, [recipient], local, nowMs);
     outcomes.push(...told.outcomes);
     state.turn.events.push(...told.events);
   }
   if (outcomes.length > 0) {
-    state.turn.locals.push({ queueId: message.active.envelope.queueId, outcomes, steps: [] });
+    const { confirmDelayCleared } = state.settings;
+    const cleared = confirmDelayCleared && message.active.warned;
+    const wishes = recipients.filter((recipient) => wantsSuccess(recipient, cleared));
+    state.turn.locals.push({
+      queueId: message.active.envelope.queueId,
+      outcomes,
+      steps: [],
+      ...(wishes.length > 0 ? { wantsSuccess: wishes.map(({ index }) => index) } : {}),
+    });
   }
   if (message.unread === 0) readToEnd(message);
   if (message.open === 0) endPass(state, message, nowMs);
@@ -220,7 +229,7 @@ function place(
     revive(state, destination);
   }
   const peer = peerOf(message, destination, nexthop);
-  const limit = transport.settings.recipientLimit;
+  const limit = message.active.envelope.verp === undefined ? transport.settings.recipientLimit : 1;
   const last = peer.waiting.at(-1);
   if (last !== undefined && (limit === 0 || last.recipients.length < limit)) {
     addRecipient(state, last, recipient);
@@ -271,8 +280,13 @@ function peerOf(message: Message, destination: Destination, nexthop: string): Pe
 }
 
 /** What an outcome means for the end of its message's pass. */
-export function noteOutcome(message: Message, kind: Outcome['kind'], recipient: RoutedRecipient): void {
+export function noteOutcome(
+  { confirmDelayCleared }: CoreSettings,
+  message: Message,
+  kind: Outcome['kind'],
+  recipient: RoutedRecipient,
+): void {
   if (kind === 'deferred') message.deferred = true;
   else if (kind === 'bounced') message.bounced = true;
-  else if (recipient.notify?.includes('SUCCESS') === true) message.succeeded = true;
+  else if (wantsSuccess(recipient, confirmDelayCleared && message.active.warned)) message.succeeded = true;
 }

@@ -25,6 +25,7 @@ export function makeSettings(core: Partial<CoreSettings> = {}, limits: Limits = 
     lifetimeMs: 432_000_000,
     bounceLifetimeMs: 432_000_000,
     delayWarningMs: 0,
+    confirmDelayCleared: false,
     activeLimit: 1_000_000,
     recipientLimit: 1_000_000,
     recipientMinimum: 10,

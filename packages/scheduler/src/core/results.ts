@@ -52,7 +52,7 @@ function applyOutcomes(state: State, result: Result, flight: Flight | undefined,
     const elsewhere = entry.state === 'busy' && entry.flight !== flight;
     if (elsewhere && outcome.kind === 'deferred') continue;
     news = true;
-    noteOutcome(message, outcome.kind, recipient);
+    noteOutcome(state.settings, message, outcome.kind, recipient);
     entry.recipients = entry.recipients.filter((one) => one !== recipient);
     message.forget(outcome.recipient);
     if (entry.recipients.length > 0) continue;

@@ -202,7 +202,50 @@ describe('results', () => {
     ]);
   });
 
-  test('the sender is warned of the delay once', () => {
+  test('VERP gives each recipient a request of its own, with a sender of its own', () => {
+    const core = coreWith();
+    const message = makeMessage('m', ['u@a.example', 'v@a.example'], {
+      envelope: { sender: 'list@o.example', verp: '+=' },
+    });
+    const requests = admit(core, 0, message).batches.flatMap((batch) => batch.requests);
+    expect(requests.map(({ envelope, recipients }) => [envelope.sender, recipients.length])).toEqual([
+      ['list+u=a.example@o.example', 1],
+      ['list+v=a.example@o.example', 1],
+    ]);
+  });
+
+  test.each([
+    ['yes', undefined, true],
+    ['yes', ['DELAY' as const], true],
+    ['yes', ['FAILURE' as const], false],
+    ['no', undefined, false],
+  ])(
+    'confirm_delay_cleared = %s, NOTIFY %j: a success after a warning is news: %s',
+    (value, notify, told) => {
+      const core = coreWith({ confirmDelayCleared: value === 'yes' });
+      const message = makeMessage('m', ['u@a.example'], { warned: true });
+      const recipients = message.recipients.map((recipient) => ({ ...recipient, ...(notify && { notify }) }));
+      const [batch] = admit(core, 0, { ...message, recipients }).batches;
+      expect(batch?.requests[0]?.warned).toBe(true);
+      expect(report(core, 1, resultOf(batch?.id ?? '', 'm', [[0, 'delivered']])).conclusions).toMatchObject([
+        told ? { kind: 'notice', request: { notice: 'success' } } : { kind: 'retire' },
+      ]);
+    },
+  );
+
+  test('mail that discard(8) takes is reported like any delivery', () => {
+    const core = coreWith();
+    const message = makeMessage('m', ['discard: u@a.example']);
+    const recipients = message.recipients.map((recipient) => ({
+      ...recipient,
+      notify: ['SUCCESS' as const],
+    }));
+    const turn = admit(core, 0, { ...message, recipients });
+    expect(turn.locals).toMatchObject([{ outcomes: [{ kind: 'delivered' }], wantsSuccess: [0] }]);
+    expect(turn.conclusions).toMatchObject([{ kind: 'notice', request: { notice: 'success' } }]);
+  });
+
+  test('delay_warning_time: the sender is warned of the delay once', () => {
     const core = coreWith({ delayWarningMs: 3_600_000 });
     const late = makeMessage('m', ['u@a.example'], { envelope: { arrivalMs: -3_600_000 } });
     const [batch] = admit(core, 0, late).batches;

@@ -43,6 +43,8 @@ export interface TransportSettings {
 }
 
 export interface CoreSettings extends RetrySettings {
+  /** confirm_delay_cleared */
+  readonly confirmDelayCleared: boolean;
   /** qmgr_message_active_limit */
   readonly activeLimit: number;
   /** qmgr_message_recipient_limit; twice as many destinations are remembered while they are dead. */
