@@ -5,7 +5,7 @@ import { orderSrvRecords } from './srv-order.ts';
 
 function address(name: string, preference = 0): HostAddress {
   const family: AddressFamily = name.startsWith('v6') ? 6 : 4;
-  return { host: 'h.t', address: name, port: 25, preference, family, validated: false };
+  return { host: 'h.t', canonicalName: 'h.t', address: name, port: 25, preference, family, validated: false };
 }
 
 const settings = {

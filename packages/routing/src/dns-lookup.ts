@@ -171,6 +171,7 @@ function dataOf(record: Answer): RecordData[LookupType] | undefined {
   switch (record.type) {
     case 'A':
     case 'AAAA':
+    case 'CNAME':
       return record.data;
     case 'MX':
       return { preference: record.data.preference ?? 0, exchange: record.data.exchange };

@@ -18,6 +18,7 @@ import {
 export interface RecordData {
   A: string;
   AAAA: string;
+  CNAME: string;
   MX: { readonly preference: number; readonly exchange: string };
   SRV: { readonly priority: number; readonly weight: number; readonly port: number; readonly target: string };
   TLSA: {

@@ -5,7 +5,7 @@
 import { orderAddresses } from './address-order.ts';
 import type { LookupFailure } from './dns-lookup.ts';
 import { type AddressFailure, findHostAddresses, tell } from './host-addresses.ts';
-import type { HostAddress, HostSearch, HostsResult } from './host-search.ts';
+import type { HostAddress, HostSearch, HostsResult, MxAnswer } from './host-search.ts';
 import { isNumericAddress, normalizeAddress } from './hostname.ts';
 import type { Destination } from './nexthop.ts';
 import { orderSrvRecords } from './srv-order.ts';
@@ -55,7 +55,8 @@ async function findMxHosts(destination: Destination, search: HostSearch): Promis
     const targets = result.records
       .map((record) => ({ host: record.exchange, port, preference: record.preference }))
       .sort((a, b) => a.preference - b.preference);
-    return findTargets(domain, targets, result.validated, search, 'MX');
+    const { canonicalName, validated } = result;
+    return findTargets(domain, targets, { name: domain, canonicalName, validated }, search, 'MX');
   }
   if (result.kind === 'notfound') return findHost(destination, search);
   const trouble = result.kind === 'retry' || result.kind === 'invalid' || result.kind === 'fail';
@@ -84,7 +85,9 @@ async function findSrvHosts(destination: Destination, search: HostSearch): Promi
       port: record.port,
       preference: record.priority,
     }));
-    found = await findTargets(name, targets, result.validated, search, 'SRV');
+    // Certificates name the domain, not the service (RFC 7673 section 5).
+    const mx = { name: destination.host, canonicalName: destination.host, validated: result.validated };
+    found = await findTargets(name, targets, mx, search, 'SRV');
   } else {
     found = notFound({ status: MX_STATUS[result.kind], reason: result.reason });
   }
@@ -100,7 +103,7 @@ async function findSrvHosts(destination: Destination, search: HostSearch): Promi
 async function findTargets(
   name: string,
   targets: readonly Target[],
-  validated: boolean,
+  mx: MxAnswer,
   search: HostSearch,
   type: 'MX' | 'SRV',
 ): Promise<HostsResult> {
@@ -109,7 +112,7 @@ async function findTargets(
   for (const { host, port, preference } of targets) {
     const result = await findHostAddresses(host, search, failure);
     if (!result.ok) failure = result;
-    else addresses.push(...result.addresses.map((item) => ({ ...item, port, preference })));
+    else addresses.push(...result.addresses.map((item) => ({ ...item, port, preference, mx })));
   }
   const bestPreference = targets[0]?.preference ?? 0;
   if (addresses.length === 0) {
@@ -141,7 +144,7 @@ async function findTargets(
     hosts: orderAddresses(better, settings, random),
     bestPreference,
     finalNexthop: self !== undefined,
-    validated,
+    validated: mx.validated,
   };
 }
 

@@ -15,8 +15,10 @@ export interface AddressFailure {
   readonly reason: string;
 }
 
+type FoundAddress = Omit<HostAddress, 'port' | 'preference' | 'mx'>;
+
 export type AddressResult =
-  | { readonly ok: true; readonly addresses: readonly Omit<HostAddress, 'port' | 'preference'>[] }
+  | { readonly ok: true; readonly addresses: readonly FoundAddress[] }
   | ({ readonly ok: false } & AddressFailure);
 
 const STATUS: Readonly<Record<LookupFailure, readonly [hard: string, soft: string]>> = {
@@ -40,7 +42,7 @@ export async function findHostAddresses(
   const soft = earlier?.status.startsWith('4') ?? false;
   const family = isIPv4Address(host) ? 4 : isIPv6Address(host) ? 6 : undefined;
   if (family !== undefined && settings.families.includes(family)) {
-    return { ok: true, addresses: [{ host, address: host, family, validated: false }] };
+    return { ok: true, addresses: [{ host, canonicalName: host, address: host, family, validated: false }] };
   }
   if (settings.families.length === 0) {
     return { ok: false, status: '4.4.4', reason: 'all network protocols are disabled' };
@@ -66,7 +68,7 @@ async function lookUpInDns(
   search: HostSearch,
   soft: boolean,
 ): Promise<AddressResult & { failure?: LookupFailure }> {
-  const addresses: Omit<HostAddress, 'port' | 'preference'>[] = [];
+  const addresses: FoundAddress[] = [];
   let failure: { kind: LookupFailure; reason: string } | undefined;
   // Side by side: a slow AAAA answer must not wait for the A answer.
   const results = await Promise.all(
@@ -84,7 +86,8 @@ async function lookUpInDns(
     }
     const name = search.settings.cnameOverridesServername ? result.canonicalName : host;
     for (const address of result.records) {
-      addresses.push({ host: name, address, family, validated: result.validated });
+      const { canonicalName, validated } = result;
+      addresses.push({ host: name, canonicalName, address, family, validated });
     }
   }
   if (addresses.length > 0 || failure === undefined) return { ok: true, addresses };
@@ -120,7 +123,9 @@ async function lookUpNatively(host: string, search: HostSearch, soft: boolean): 
   }
   const addresses = found.flatMap(({ address, family: number }) => {
     const family: AddressFamily = number === 6 ? 6 : 4;
-    return search.settings.families.includes(family) ? [{ host, address, family, validated: false }] : [];
+    return search.settings.families.includes(family)
+      ? [{ host, canonicalName: host, address, family, validated: false }]
+      : [];
   });
   if (addresses.length === 0) return failed('5.4.4', `${host}: host not found`);
   return { ok: true, addresses };

@@ -21,7 +21,21 @@ export interface HostAddress {
   /** Of the MX or SRV record; 0 without one. */
   readonly preference: number;
   readonly family: AddressFamily;
+  /** Where the address was found in DNS: the end of the name's chain of aliases. */
+  readonly canonicalName: string;
   /** The address was validated by DNSSEC (never for numeric and native ones). */
+  readonly validated: boolean;
+  /** The MX or SRV answer that names the host; absent: the destination does. */
+  readonly mx?: MxAnswer;
+}
+
+/** An MX or SRV answer as a whole. */
+export interface MxAnswer {
+  /** The domain that was asked for. */
+  readonly name: string;
+  /** The end of its chain of aliases. */
+  readonly canonicalName: string;
+  /** By DNSSEC. */
   readonly validated: boolean;
 }
 

@@ -9,6 +9,7 @@ export {
   type HostSearch,
   type HostSearchSettings,
   type HostsResult,
+  type MxAnswer,
   readDestinationSyntax,
   readHostSearchSettings,
 } from './host-search.ts';

@@ -101,6 +101,7 @@ function makeAgents(
         config: own,
         transport,
         protocol,
+        resolver,
         findHosts: rollup
           ? tellingSites(findHosts, transport, queue, (sentence) => telemetry.log.warn(sentence))
           : findHosts,

@@ -7,7 +7,13 @@
  * comes back too, for a process that can read. It rejects only when `record` does.
  */
 import type { Config } from '@mailfleet/config';
-import { findSourceAddresses, parseNexthop, type SourceAddresses } from '@mailfleet/routing';
+import {
+  findSourceAddresses,
+  parseNexthop,
+  type Resolver,
+  readHostSearchSettings,
+  type SourceAddresses,
+} from '@mailfleet/routing';
 import { createTlsClient, globalLevel, openTlsPolicies } from '@mailfleet/tls';
 import type { NextRequest } from './ahead.ts';
 import { Attempt, type Remark, type Surroundings } from './attempt.ts';
@@ -23,6 +29,7 @@ import type { SessionPool } from './session-pool.ts';
 import { agentSettings } from './settings.ts';
 import { needsForHead, needsSmtputf8 } from './smtputf8.ts';
 import { openStatusFilter, type StatusFilter } from './status-filter.ts';
+import { daneDns } from './tls/dane-dns.ts';
 import type { Content } from './transaction.ts';
 
 export interface DeliveryAgentOptions {
@@ -31,6 +38,8 @@ export interface DeliveryAgentOptions {
   readonly transport: string;
   readonly protocol: Protocol;
   readonly findHosts: FindHosts;
+  /** For DANE: its servers validate, and the way to them is safe; undefined: there is no DANE. */
+  readonly resolver?: Pick<Resolver, 'lookup'>;
   /** What smtp(8) would log besides the delivery records; the default drops it. */
   readonly remark?: (event: Remark) => void;
   /** Agents of other transports, for `best_mx_transport`; undefined: there is no such transport. */
@@ -99,7 +108,9 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
   const rules = reuseRules(config, options.transport, protocol);
   const warn = (text: string): void =>
     around.remark({ kind: 'remark', program: protocol, warning: true, text });
-  const policies = openTlsPolicies(config, protocol, warn);
+  const { resolver } = options;
+  const dns = resolver && daneDns(resolver, readHostSearchSettings(config, protocol).lookups, warn);
+  const policies = openTlsPolicies(config, protocol, { warn, dns });
   if (tls.unavailable !== undefined && globalLevel(config, protocol) !== 'none') {
     warn(`TLS is unavailable: ${tls.unavailable}`);
   }

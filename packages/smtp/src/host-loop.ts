@@ -9,6 +9,7 @@ import type { SourceAddresses } from '@mailfleet/routing';
 import {
   type InvalidPolicy,
   requiresTls,
+  type ServerFacts,
   type TlsClient,
   type TlsPolicies,
   type TlsPolicy,
@@ -401,10 +402,14 @@ export class HostLoop {
   async #policyFor(attempt: Attempt, element: Element, host: Host): Promise<TlsPolicy | undefined> {
     const { policies, around } = this.#options;
     const { protocol, tlsWrapperMode } = around.settings;
-    const name = JSON.stringify([nameOf(element), host.host]);
+    const name = JSON.stringify([nameOf(element), host.host, host.port]);
     let policy = this.#policies.get(name);
     if (policy === undefined) {
-      policy = await policies.policyFor(nameOf(element), host.host);
+      policy = await policies.policyFor(
+        nameOf(element),
+        host.host,
+        element.kind === 'unix' ? undefined : factsOf(host),
+      );
       this.#policies.set(name, policy);
       for (const warning of policy.warnings ?? []) attempt.remark(warning, true);
     }
@@ -482,6 +487,15 @@ const plaintext: TlsPolicy = {
 
 /** A destination as its TLS policy and its parked sessions know it. */
 const nameOf = (element: Element): string => (element.kind === 'unix' ? element.path : element.destination);
+
+/** What DANE asks about a server. */
+const factsOf = ({ host, port, canonicalName = host, validated = false, mx }: Host): ServerFacts => ({
+  host,
+  port,
+  canonicalName,
+  validated,
+  ...(mx === undefined ? {} : { mx }),
+});
 
 const sameEndpoint = (one: Host, other: Host): boolean =>
   one.address === other.address && one.port === other.port;

@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto';
 import type { Config } from '@mailfleet/config';
 import { matchDomains } from '@mailfleet/lookup';
-import { nexthopDomain, requiresMatch, type TlsPolicy } from '@mailfleet/tls';
+import { nexthopDomain, recordText, requiresMatch, type TlsPolicy } from '@mailfleet/tls';
 import type { Batch, Protocol } from './delivery.ts';
 import type { Host } from './hosts.ts';
 
@@ -103,11 +103,22 @@ export const endpointKey = (
   policy: TlsPolicy,
   destination: string,
 ): string => {
-  const { level, match, protocols, ciphers, excludeCiphers, serverName, trustAnchors, published } = policy;
+  const { level, match, protocols, ciphers, excludeCiphers, serverName, trustAnchors, published, tlsa } =
+    policy;
+  const records = tlsa === undefined ? [] : [tlsa.base, tlsa.names, tlsa.records.map(recordText).sort()];
   const terms =
     level === 'none'
       ? []
-      : [match, trustAnchors?.digest, protocols, ciphers, excludeCiphers, serverName, published?.failure];
+      : [
+          match,
+          trustAnchors?.digest,
+          protocols,
+          ciphers,
+          excludeCiphers,
+          serverName,
+          published?.failure,
+          records,
+        ];
   const verified = requiresMatch(level) ? [destination] : [];
   return JSON.stringify([rules.identity, address, port, level, terms, verified]);
 };

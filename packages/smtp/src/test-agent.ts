@@ -26,6 +26,7 @@ export interface TestDelivery {
   readonly servers?: readonly Server[];
   readonly nexthop?: string;
   readonly findHosts?: FindHosts;
+  readonly resolver?: DeliveryAgentOptions['resolver'];
   readonly config?: Readonly<Record<string, string>>;
   /** Recipients of each request; one request to one recipient by default. */
   readonly requests?: readonly (readonly string[])[];
@@ -121,6 +122,7 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
     ...(delivery.environment ? { environment: delivery.environment } : {}),
     ...(delivery.agentFor ? { agentFor: delivery.agentFor } : {}),
     ...(delivery.sessions ? { sessions: delivery.sessions } : {}),
+    ...(delivery.resolver ? { resolver: delivery.resolver } : {}),
     findHosts: delivery.findHosts ?? (async () => ({ kind: 'found', hosts, finalNexthop: false })),
     remark: ({ queueId, warning, text }) =>
       remarks.push(

@@ -1,4 +1,8 @@
 /** TLS policy and handshakes of outbound sessions. */
+export type { TlsaPolicy } from './dane/decide.ts';
+export type { DaneAnswer, DaneDns } from './dane/find-tlsa.ts';
+export type { ServerFacts } from './dane/open-dane.ts';
+export { recordText } from './dane/tlsa.ts';
 export { createTlsClient, type HandshakeOptions, type TlsClient } from './handshake.ts';
 export { globalLevel, parseLevel, requiresMatch, requiresTls, type TlsLevel, usesDane } from './level.ts';
 export { type PeerVerdict, verifyPeer } from './peer.ts';

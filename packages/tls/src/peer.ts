@@ -6,6 +6,7 @@
  */
 import { createHash, X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
+import { matchTlsa } from './dane/match.ts';
 import { requiresMatch } from './level.ts';
 import { nameMatches } from './names.ts';
 import type { TlsPolicy } from './policy.ts';
@@ -48,22 +49,45 @@ const fingerprintMatches = (
 const bitsOf = (cipher: string): number =>
   /256|CHACHA20/.test(cipher) ? 256 : /3DES|DES-CBC3/.test(cipher) ? 168 : 128;
 
+/** All that the server sent, its own certificate first. */
+const presentedBy = (socket: TLSSocket): X509Certificate[] => {
+  const chain: X509Certificate[] = [];
+  for (let each = socket.getPeerX509Certificate(); each !== undefined; each = each.issuerCertificate) {
+    // Node lets a self-signed certificate be its own issuer.
+    if (chain.some(({ raw }) => raw.equals(each?.raw ?? raw))) break;
+    chain.push(each);
+  }
+  return chain;
+};
+
+const hasName =
+  (certificate: X509Certificate | undefined) =>
+  (wanted: readonly string[]): boolean =>
+    certificate !== undefined &&
+    namesOf(certificate).some((name) => wanted.some((each) => nameMatches(each, name)));
+
 /** @param digest `smtp_tls_fingerprint_digest` */
 export const verifyPeer = (socket: TLSSocket, policy: TlsPolicy, digest: string): PeerVerdict => {
   const raw = socket.getPeerCertificate().raw as Buffer | undefined;
   const certificate = raw === undefined ? undefined : new X509Certificate(raw);
-  const trusted = socket.authorized;
+  const tlsa =
+    policy.tlsa === undefined
+      ? undefined
+      : matchTlsa({ chain: presentedBy(socket), hasName: hasName(certificate) }, policy.tlsa, Date.now());
+  const trusted = tlsa === undefined ? socket.authorized : tlsa.matched || tlsa.wrongName;
   const matched =
     certificate !== undefined &&
-    (policy.level === 'fingerprint'
-      ? fingerprintMatches(certificate, policy.match, digest)
-      : trusted &&
-        namesOf(certificate).some((name) => policy.match.some((wanted) => nameMatches(wanted, name))));
+    (tlsa !== undefined
+      ? tlsa.matched
+      : policy.level === 'fingerprint'
+        ? fingerprintMatches(certificate, policy.match, digest)
+        : trusted && hasName(certificate)(policy.match));
   const mustMatch = requiresMatch(policy.level);
   const kind =
     certificate === undefined
       ? 'Anonymous'
-      : mustMatch && matched
+      : // Half of DANE proves who the server is, not that the domain wants it.
+        mustMatch && matched && policy.level !== 'halfdane'
         ? 'Verified'
         : trusted
           ? 'Trusted'
@@ -73,11 +97,11 @@ export const verifyPeer = (socket: TLSSocket, policy: TlsPolicy, digest: string)
   const bits = bitsOf(cipher.standardName);
   const key = protocol === 'TLSv1.3' ? socket.getEphemeralKeyInfo() : undefined;
   const exchange = key !== null && key !== undefined && 'name' in key ? ` key-exchange ${key.name}` : '';
-  const error: unknown = socket.authorizationError;
+  const error: unknown = tlsa === undefined || tlsa.matched ? socket.authorizationError : tlsa.reason;
   return {
     accepted: !mustMatch || matched,
     kind,
-    ...(trusted || certificate === undefined
+    ...((tlsa?.matched ?? (trusted || certificate === undefined))
       ? {}
       : { distrust: error instanceof Error ? error.message : String(error) }),
     protocol,

@@ -5,6 +5,7 @@
  * Whatever is wrong with an entry makes it an error as a whole: an attribute that was left out over a typing mistake could be the one
  * that made the destination safe. Only at level none, where no attribute means anything, are they left out with a warning.
  */
+import type { TlsaPolicy } from './dane/decide.ts';
 import { parseLevel, type TlsLevel } from './level.ts';
 import { isHostName } from './names.ts';
 import type { CipherGrade, PublishedPolicy } from './policy.ts';
@@ -20,6 +21,8 @@ export interface PolicyEntry {
   readonly serverName?: string;
   readonly connectionReuse?: boolean;
   readonly trustAnchorFiles?: readonly string[];
+  /** What DNS says of the server; no table says it. */
+  readonly tlsa?: TlsaPolicy;
   readonly published?: PublishedPolicy;
   readonly warnings?: readonly string[];
 }

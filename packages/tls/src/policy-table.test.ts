@@ -100,7 +100,7 @@ it('asks the per-site table for destination and host, and only without policy ma
   const both = openTlsPolicies(
     makeConfig({ ...values, smtp_tls_policy_maps: 'inline:{ {x = may} }' }),
     'smtp',
-    (text) => warnings.push(text),
+    { warn: (text) => warnings.push(text) },
   );
   expect(warnings).toEqual(['smtp_tls_per_site is ignored, since smtp_tls_policy_maps is set']);
   expect(await both.policyFor('e.com', 'mx.test')).toMatchObject({ level: 'none' });

@@ -6,17 +6,20 @@
  */
 import type { Config } from '@mailfleet/config';
 import { openMaps, type Table } from '@mailfleet/lookup';
+import type { DaneDns } from './dane/find-tlsa.ts';
+import { type Dane, openDane, type ServerFacts } from './dane/open-dane.ts';
 import { globalLevel, type TlsLevel } from './level.ts';
 import { isHostName } from './names.ts';
 import { type InvalidPolicy, invalidPolicy, type TlsPolicy, tlsPolicy } from './policy.ts';
-import { type EntryResult, parsePolicyEntry } from './policy-entry.ts';
+import { type EntryResult, type PolicyEntry, parsePolicyEntry } from './policy-entry.ts';
 
 export interface TlsPolicies {
   /**
    * @param destination as routed, brackets and port included; the path of a UNIX-domain socket
    * @param host the server's name after MX lookup
+   * @param server what DANE needs to know of it; absent for a UNIX-domain socket
    */
-  policyFor(destination: string, host: string): Promise<TlsPolicy | InvalidPolicy>;
+  policyFor(destination: string, host: string, server?: ServerFacts): Promise<TlsPolicy | InvalidPolicy>;
 }
 
 /** Keys to ask for, in order: the destination as written, then `.parent` forms of a plain domain name. */
@@ -49,34 +52,50 @@ export const combinePerSite = (words: readonly string[], global: TlsLevel): TlsL
   return global === 'none' ? 'may' : global;
 };
 
-/** @param warn is told once what is wrong with the tables as a whole */
+export interface TlsPolicyOptions {
+  /** Is told once what is wrong with the tables as a whole. */
+  readonly warn?: (text: string) => void;
+  /** For DANE; absent: nobody can ask for TLSA records. */
+  readonly dns?: DaneDns | undefined;
+}
+
 export const openTlsPolicies = (
   config: Config,
   protocol: 'smtp' | 'lmtp',
-  warn: (text: string) => void = () => undefined,
+  { warn, dns }: TlsPolicyOptions = {},
 ): TlsPolicies => {
   const policySpecs = config.getFor(protocol, 'smtp_tls_policy_maps');
   const siteSpecs = config.getFor(protocol, 'smtp_tls_per_site');
   const global = globalLevel(config, protocol);
+  const dane = openDane(config, protocol, dns);
+  const resolve = async (
+    destination: string,
+    host: string,
+    entry: EntryResult,
+    server: ServerFacts | undefined,
+  ): Promise<TlsPolicy | InvalidPolicy> => {
+    if ('error' in entry) return invalidPolicy(destination, host, entry.error);
+    const resolved = await withDane(entry, dane, destination, server);
+    return 'error' in resolved
+      ? invalidPolicy(destination, host, resolved.error, [], resolved.reason)
+      : tlsPolicy(config, protocol, destination, host, resolved);
+  };
   if (policySpecs.length > 0) {
     if (siteSpecs.length > 0) {
-      warn(`${protocol}_tls_per_site is ignored, since ${protocol}_tls_policy_maps is set`);
+      warn?.(`${protocol}_tls_per_site is ignored, since ${protocol}_tls_policy_maps is set`);
     }
     const table = openMaps(policySpecs);
     return {
-      policyFor: async (destination, host) => {
-        const entry = await findPolicy(table, destination, global);
-        if ('error' in entry) return invalidPolicy(destination, host, entry.error);
-        return tlsPolicy(config, protocol, destination, host, entry);
-      },
+      policyFor: async (destination, host, server) =>
+        resolve(destination, host, await findPolicy(table, destination, global), server),
     };
   }
   if (siteSpecs.length > 0) {
     const table = openMaps(siteSpecs);
     return {
-      policyFor: async (destination, host) => {
+      policyFor: async (destination, host, server) => {
         const level = await findSite(table, destination, host, global);
-        if (typeof level === 'string') return tlsPolicy(config, protocol, destination, host, { level });
+        if (typeof level === 'string') return resolve(destination, host, { level }, server);
         const invalid = invalidPolicy(destination, host, level.error);
         return level.lookup === true
           ? { ...invalid, status: '4.3.0', reason: 'Temporary lookup error' }
@@ -84,7 +103,36 @@ export const openTlsPolicies = (
       },
     };
   }
-  return { policyFor: async (destination, host) => tlsPolicy(config, protocol, destination, host) };
+  return {
+    policyFor: (destination, host, server) => resolve(destination, host, { level: global }, server),
+  };
+};
+
+/** The entry as DNS makes it. error: for the log; reason: for the sender, when main.cf is not to blame. */
+const withDane = async (
+  entry: PolicyEntry,
+  dane: Dane,
+  destination: string,
+  server: ServerFacts | undefined,
+): Promise<PolicyEntry | { readonly error: string; readonly reason?: string }> => {
+  if (entry.level !== 'dane' && entry.level !== 'dane-only') return entry;
+  const outcome = await dane.resolve(entry.level, server);
+  const { misconfigured } = outcome;
+  switch (outcome.kind) {
+    case 'matched':
+      return { ...entry, level: outcome.level, tlsa: outcome.tlsa };
+    case 'lowered':
+      if (misconfigured === undefined) return { ...entry, level: outcome.level };
+      return {
+        ...entry,
+        level: outcome.level,
+        warnings: [`${destination}: ${misconfigured}; using level ${outcome.level}`],
+      };
+    case 'invalid':
+      return misconfigured === undefined
+        ? { error: outcome.reason, reason: outcome.reason }
+        : { error: misconfigured };
+  }
 };
 
 const findPolicy = async (table: Table, destination: string, global: TlsLevel): Promise<EntryResult> => {

@@ -1,10 +1,11 @@
 /**
  * The TLS policy for one server of one destination: level, names to match, protocols and ciphers.
  *
- * Reads parameters, and files of trust anchors. DANE needs a validating resolver; without one `dane` becomes `may` and
- * `dane-only` cannot be met, as in Postfix. An invalid policy means: do not use this server, never "in clear".
+ * Reads parameters, and files of trust anchors; what DNS makes of the levels dane and dane-only is in the entry already
+ * (dane/open-dane.ts). An invalid policy means: do not use this server, never "in clear".
  */
 import type { Config } from '@mailfleet/config';
+import type { TlsaPolicy } from './dane/decide.ts';
 import { globalLevel, requiresMatch, requiresTls, type TlsLevel } from './level.ts';
 import { asciiName, isHostName, matchesMxPattern } from './names.ts';
 import type { PolicyEntry } from './policy-entry.ts';
@@ -30,6 +31,8 @@ export interface TlsPolicy {
   readonly serverName: string;
   /** A session may serve further batches under this policy. */
   readonly connectionReuse: boolean;
+  /** What the certificate must match at the levels halfdane, dane and dane-only. */
+  readonly tlsa?: TlsaPolicy;
   /** What the destination publishes, as its table entry tells it; TLSRPT reports it. */
   readonly published?: PublishedPolicy;
   /** Worth a line in the log each. */
@@ -94,15 +97,10 @@ export const tlsPolicy = (
   host: string,
   entry: PolicyEntry = { level: globalLevel(config, protocol) },
 ): TlsPolicy | InvalidPolicy => {
-  let { level } = entry;
+  const { level, tlsa } = entry;
   const warnings = [...(entry.warnings ?? [])];
   const invalid = (why: string): InvalidPolicy => invalidPolicy(destination, host, why, warnings);
-  if (level === 'dane-only') return invalid('dane-only needs a validating resolver');
-  if (level === 'dane') {
-    level = 'may';
-    warnings.push(`${destination}: dane configured, but no validating resolver is in use; using level may`);
-  }
-  const names = namesToMatch(config, protocol, destination, host, { ...entry, level }, warnings);
+  const names = namesToMatch(config, protocol, destination, host, entry, warnings);
   if ('error' in names) return invalid(names.error);
   let trustAnchors: TrustAnchors | undefined;
   if (level === 'verify' || level === 'secure') {
@@ -114,7 +112,7 @@ export const tlsPolicy = (
       return invalid(`trust anchors: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  const serverName = serverNameOf(config, protocol, destination, host, level, entry);
+  const serverName = tlsa?.base ?? serverNameOf(config, protocol, destination, host, level, entry);
   if (serverName === undefined) return invalid('smtp_tls_servername specifies an invalid hostname');
   const mandatory = requiresTls(level);
   return {
@@ -136,6 +134,7 @@ export const tlsPolicy = (
     ],
     serverName,
     connectionReuse: entry.connectionReuse ?? config.getFor(protocol, 'smtp_tls_connection_reuse'),
+    ...(tlsa === undefined ? {} : { tlsa }),
     ...(entry.published === undefined ? {} : { published: entry.published }),
     ...(warnings.length === 0 ? {} : { warnings }),
   };
@@ -146,10 +145,11 @@ export const invalidPolicy = (
   host: string,
   why: string,
   warnings: readonly string[] = [],
+  reason = 'client TLS configuration problem',
 ): InvalidPolicy => ({
   kind: 'invalid',
   status: '4.7.5',
-  reason: 'client TLS configuration problem',
+  reason,
   warnings: [...warnings, `TLS policy lookup for ${destination}/${host}: ${why}`],
 });
 

@@ -1,5 +1,6 @@
 /** Peers for tests, on real sockets: see the files for what each promises. No dependency on any other workspace package. */
 export { type Certificate, type CertificateAuthority, makeCertificates } from './certificates.ts';
+export { makeChains, type TestChain } from './chains.ts';
 export { type DelayProxy, startDelayProxy } from './delay-proxy.ts';
 export {
   type DnsAnswer,

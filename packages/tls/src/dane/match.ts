@@ -1,0 +1,57 @@
+/**
+ * Whether the server's certificate is the one that its TLSA records announce (RFC 7672 section 3.1). Usage 3 wants the very
+ * certificate or key, whatever its names and dates; usage 2 wants a valid chain to the anchor, and one of the names.
+ */
+import type { X509Certificate } from 'node:crypto';
+import { X509Certificate as Certificate } from 'node:crypto';
+import { distrustOf } from './chain.ts';
+import type { TlsaPolicy } from './decide.ts';
+import { publicKeyOf, recordMatches, selector, usage } from './tlsa.ts';
+
+export type TlsaVerdict =
+  | { readonly matched: true }
+  | {
+      readonly matched: false;
+      readonly reason: string;
+      /** A trust anchor vouches for the chain, but the name is another's. */
+      readonly wrongName: boolean;
+    };
+
+export interface PresentedChain {
+  /** The server's certificate first, each followed by its issuer. */
+  readonly chain: readonly X509Certificate[];
+  /** Whether the server's certificate holds one of these names. */
+  readonly hasName: (names: readonly string[]) => boolean;
+}
+
+export const matchTlsa = (
+  { chain, hasName }: PresentedChain,
+  { records, names, digests }: TlsaPolicy,
+  nowMs: number,
+): TlsaVerdict => {
+  const leaf = chain[0];
+  if (leaf === undefined) return { matched: false, reason: 'no certificate', wrongName: false };
+  if (records.some((record) => record.usage === usage.endEntity && recordMatches(record, leaf, digests))) {
+    return { matched: true };
+  }
+  const anchors = records.filter((record) => record.usage === usage.trustAnchor);
+  if (anchors.length === 0) return { matched: false, reason: 'no matching TLSA record', wrongName: false };
+  const full = anchors.filter(({ matchingType }) => matchingType === 0);
+  const distrust = distrustOf(
+    chain,
+    {
+      isAnchor: (certificate) => anchors.some((record) => recordMatches(record, certificate, digests)),
+      certificates: full
+        .filter((record) => record.selector === selector.certificate)
+        .map((record) => new Certificate(record.certificate)),
+      keys: full.filter((record) => record.selector === selector.publicKey).map(publicKeyOf),
+    },
+    nowMs,
+  );
+  if (distrust !== undefined) {
+    return { matched: false, reason: `no matching TLSA record (${distrust})`, wrongName: false };
+  }
+  return hasName(names)
+    ? { matched: true }
+    : { matched: false, reason: `certificate has none of the names ${names.join(', ')}`, wrongName: true };
+};
