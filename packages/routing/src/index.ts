@@ -1,4 +1,5 @@
 /** Transports, next hops, DNS and MX choice: from a recipient to the addresses that its mail is to be tried at. */
+export { lookupKeys, senderKeys } from './address-keys.ts';
 export type { LookupFailure, LookupResult, LookupSettings } from './dns-lookup.ts';
 export type { LookupType, RecordData } from './dns-message.ts';
 export { findHosts } from './find-hosts.ts';

@@ -6,6 +6,7 @@
  * come back untried, so that they are not charged for it; when a content cannot be read, its request is deferred and the rest
  * comes back too, for a process that can read. It rejects only when `record` does.
  */
+import { randomBytes } from 'node:crypto';
 import type { Config } from '@mailfleet/config';
 import {
   findSourceAddresses,
@@ -24,6 +25,8 @@ import { HostMemory } from './host-memory.ts';
 import type { FindHosts } from './hosts.ts';
 import { ContentPrefetch, type FetchContent, RepeatableContent } from './prefetch.ts';
 import { reuseRules } from './reuse-policy.ts';
+import { openSasl } from './sasl/login.ts';
+import { ProcessRejections, type RejectionStore } from './sasl/rejections.ts';
 import { openServerMaps } from './server-maps.ts';
 import type { SessionPool } from './session-pool.ts';
 import { agentSettings } from './settings.ts';
@@ -46,6 +49,12 @@ export interface DeliveryAgentOptions {
   readonly agentFor?: (transport: string) => DeliveryAgent | undefined;
   /** Where sessions wait for the next batch, shared by the agents of a process; undefined: they end with theirs. */
   readonly sessions?: SessionPool;
+  /** What the workers of a fleet share about logins; undefined: each process keeps it to itself. */
+  readonly logins?: {
+    /** Of digests that name logins. */
+    readonly key: Buffer;
+    readonly rejections: RejectionStore;
+  };
   /** Clocks, timer and port number; for tests. */
   readonly environment?: Partial<Environment>;
 }
@@ -106,6 +115,12 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
   const maps = openServerMaps(config, protocol);
   const statusFilter = openStatusFilter(config, protocol);
   const rules = reuseRules(config, options.transport, protocol);
+  const sasl = openSasl({
+    config,
+    protocol,
+    around,
+    ...(options.logins ?? { key: randomBytes(32), rejections: new ProcessRejections(around.steadyNow) }),
+  });
   const warn = (text: string): void =>
     around.remark({ kind: 'remark', program: protocol, warning: true, text });
   const { resolver } = options;
@@ -114,6 +129,8 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
   if (tls.unavailable !== undefined && globalLevel(config, protocol) !== 'none') {
     warn(`TLS is unavailable: ${tls.unavailable}`);
   }
+
+  for (const text of sasl?.notes ?? []) warn(text);
 
   let source: Promise<SourceAddresses> | undefined;
 
@@ -126,7 +143,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
       }
       const elements = elementsOf(batch.nexthop, around);
       const pool = options.sessions;
-      const reuse = pool && (await BatchReuse.begin({ rules, pool, batch, warn }));
+      const reuse = pool && (await BatchReuse.begin({ rules, pool, batch, sasl, warn }));
       source ??= findSourceAddresses(config);
       const loop = new HostLoop({
         around,
@@ -139,6 +156,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         source: await source,
         mayPassOn: settings.bestMx !== undefined && io.passedOn !== true,
         reuse,
+        sasl,
       });
       const contents = new ContentPrefetch(batch.requests, io.content);
       const records = new Records(io, around.steadyNow);
@@ -150,7 +168,11 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
             returned.push(request.envelope.queueId);
             continue;
           }
-          const next = batch.requests[position + 1];
+          const following = batch.requests[position + 1];
+          // A session that was opened for one sender's credentials serves no other sender.
+          const sameLogin =
+            sasl?.senderDependent !== true || following?.envelope.sender === request.envelope.sender;
+          const next = sameLogin ? following : undefined;
           const wanted = (): boolean => next !== undefined && !io.signal.aborted && !records.failed;
           const result = await deliverRequest(request, {
             around,

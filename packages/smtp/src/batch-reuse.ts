@@ -8,6 +8,7 @@ import type { Batch } from './delivery.ts';
 import { missingSmtputf8 } from './handshake.ts';
 import type { Host } from './hosts.ts';
 import { destinationKey, endpointKey, noReuse, type ReusePolicy, type ReuseRules } from './reuse-policy.ts';
+import type { Sasl } from './sasl/login.ts';
 import type { Session } from './session.ts';
 import type { Binding, SessionPool } from './session-pool.ts';
 
@@ -15,6 +16,8 @@ export interface BatchReuseOptions {
   readonly rules: ReuseRules;
   readonly pool: SessionPool;
   readonly batch: Batch;
+  /** Undefined: no session is authenticated. */
+  readonly sasl: Sasl | undefined;
   readonly warn: (text: string) => void;
 }
 
@@ -22,14 +25,14 @@ export class BatchReuse {
   readonly #rules: ReuseRules;
   readonly #pool: SessionPool;
   readonly #batch: Batch;
-  readonly #destination: string;
+  readonly #sasl: Sasl | undefined;
   #policy: ReusePolicy;
 
   private constructor(options: BatchReuseOptions, policy: ReusePolicy) {
     this.#rules = options.rules;
     this.#pool = options.pool;
     this.#batch = options.batch;
-    this.#destination = destinationKey(options.rules, options.batch.nexthop);
+    this.#sasl = options.sasl;
     this.#policy = policy;
   }
 
@@ -58,10 +61,26 @@ export class BatchReuse {
     this.#pool.makeRoom();
   }
 
-  /** Marks a new session as one that may be parked. @param destination nexthop or fallback relay that the host was found for */
-  adopt(session: Session, policy: TlsPolicy, host: Host, destination: string): void {
+  /**
+   * Marks a new session as one that may be parked.
+   * @param destination nexthop or fallback relay that the host was found for
+   * @param login what the credentials depend on
+   */
+  adopt(
+    session: Session,
+    policy: TlsPolicy,
+    host: Host,
+    destination: string,
+    login: readonly string[],
+  ): void {
     if (!this.#policy.store || (session.tls !== undefined && !policy.connectionReuse)) return;
-    session.endpointKey = endpointKey(this.#rules, host, policy, destination);
+    session.endpointKey = endpointKey(this.#rules, host, policy, destination, login);
+  }
+
+  /** The destination of a message; where credentials depend on its sender, of that sender. */
+  #destinationOf(sender: string): string {
+    const { nexthop } = this.#batch;
+    return destinationKey(this.#rules, nexthop, this.#sasl?.senderDependent === true ? sender : undefined);
   }
 
   mayPark(session: Session): boolean {
@@ -73,8 +92,8 @@ export class BatchReuse {
     );
   }
 
-  /** Call only for a session that may be parked. @param bound finds it by destination too */
-  park(session: Session, bound: Binding | undefined): void {
+  /** Call only for a session that may be parked. @param bound finds it by destination too, for mail of the sender that it served */
+  park(session: Session, bound: (Binding & { readonly sender: string }) | undefined): void {
     const { transport, nexthop } = this.#batch;
     this.#pool.park(session, {
       endpoint: session.endpointKey ?? '',
@@ -82,14 +101,15 @@ export class BatchReuse {
       ...(bound === undefined
         ? {}
         : {
-            bind: { destination: this.#destination, transport, nexthop, binding: bound },
+            bind: { destination: this.#destinationOf(bound.sender), transport, nexthop, binding: bound },
           }),
     });
   }
 
   /** Where this batch's nexthop was served lately. */
-  bindings(): Binding[] {
-    return this.#policy.load ? this.#pool.bindings(this.#destination) : [];
+  bindings(attempt: Attempt): Binding[] {
+    const { sender } = attempt.request.envelope;
+    return this.#policy.load ? this.#pool.bindings(this.#destinationOf(sender)) : [];
   }
 
   /** Whether asking by destination led to a session, for the statistics. */
@@ -106,7 +126,12 @@ export class BatchReuse {
     by: 'domain' | 'address',
   ): Promise<Session | undefined> {
     if (!this.#policy.load) return undefined;
-    const key = endpointKey(this.#rules, host, policy, destination);
+    const place = { sender: attempt.request.envelope.sender, host: host.host, destination };
+    const lookup = await this.#sasl?.find(place);
+    // Without an answer nobody knows whose session it would have to be.
+    if (lookup?.kind === 'error') return undefined;
+    const login = (lookup && this.#sasl?.terms(place, lookup)) ?? [];
+    const key = endpointKey(this.#rules, host, policy, destination, login);
     const session = this.#pool.take(
       key,
       (each) => each.mayServeAnother() && missingSmtputf8(each, attempt) === undefined,

@@ -9,7 +9,7 @@
  * connection is dead, and only `destroy` is left to call. Replies that came before the failure are still handed out.
  */
 import type { Socket } from 'node:net';
-import { connect as connectTls, type TLSSocket, type ConnectionOptions as TlsOptions } from 'node:tls';
+import { connect as connectTls, TLSSocket, type ConnectionOptions as TlsOptions } from 'node:tls';
 import { type Reply, ReplyParser, type ReplyParserOptions } from './reply.ts';
 
 /** `data-error`: a table of ours that every reply line must pass could not be asked. */
@@ -89,6 +89,11 @@ export class Connection {
   /** The socket's own error, when there was one. */
   get error(): Error | undefined {
     return this.#error;
+  }
+
+  /** Undefined in clear. */
+  get tlsSocket(): TLSSocket | undefined {
+    return this.#socket instanceof TLSSocket ? this.#socket : undefined;
   }
 
   /** Milliseconds since bytes last moved in either direction. */

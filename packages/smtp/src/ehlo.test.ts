@@ -3,13 +3,26 @@ import { describe, expect, it } from 'vitest';
 import { parseDiscard, parseEhlo, parseGreeting } from './ehlo.ts';
 
 const nothing = parseDiscard([]);
-const features = (text: string, discard = nothing) => parseEhlo(text, discard).features;
+const features = (text: string, discard = nothing) => parseEhlo(text, discard, 2048).features;
 
 describe('EHLO', () => {
+  it.each<[string, string[] | undefined]>([
+    ['250 SIZE', undefined],
+    ['250 AUTH', []],
+    ['250 AUTH PLAIN LOGIN', ['PLAIN', 'LOGIN']],
+    ['250-AUTH PLAIN LOGIN\n250 AUTH=plain login', ['PLAIN', 'LOGIN']],
+    ['250-AUTH=PLAIN\n250-auth CRAM-MD5\n250 AUTH GSSAPI PLAIN', ['PLAIN', 'CRAM-MD5', 'GSSAPI', 'PLAIN']],
+    [`250-AUTH PLAIN\n250-AUTH ${'X'.repeat(2040)}\n250 AUTH LOGIN`, ['PLAIN', 'X'.repeat(2040)]],
+    ['250 AUTHENTICATE PLAIN', undefined],
+  ])('announces AUTH: %.60s', (lines, auth) => {
+    expect(features(`250-srv.test\n${lines}`).auth).toEqual(auth);
+    expect(features(`250-srv.test\n${lines}`, parseDiscard(['auth'])).auth).toBeUndefined();
+  });
+
   it('knows every keyword in any case, with blank or = before the parameter', () => {
     const text =
       '250-srv.test hello\n250-8bitmime\n250-Pipelining\n250-SIZE=1000\n250-STARTTLS\n250-DSN\n250-SMTPUTF8\n250 XFORWARD name addr BOGUS';
-    expect(parseEhlo(text, nothing)).toEqual({
+    expect(parseEhlo(text, nothing, 2048)).toEqual({
       serverName: 'srv.test',
       features: {
         eightBitMime: true,
@@ -36,7 +49,7 @@ describe('EHLO', () => {
     ['SIZE 5000', 5000, undefined],
     ['SIZE lots', 0, 'lots'],
   ])('%s', (keyword, sizeLimit, badSize) => {
-    const reply = parseEhlo(`250-x\n250 ${keyword}`, nothing);
+    const reply = parseEhlo(`250-x\n250 ${keyword}`, nothing, 2048);
     expect(reply.features).toMatchObject({ size: true, sizeLimit });
     expect(reply.badSize).toBe(badSize);
   });

@@ -4,8 +4,9 @@
  * Pure. The first line that has text is the server's name and never a keyword. Keywords and discard names match in
  * any case; unknown ones are ignored.
  */
+import { mergeAnnouncements } from './sasl/announcement.ts';
 
-/** Extensions in use on a session. */
+/** Extensions in use on a session, and what became of them. */
 export interface Features {
   readonly eightBitMime: boolean;
   readonly pipelining: boolean;
@@ -19,6 +20,10 @@ export interface Features {
   readonly smtputf8: boolean;
   /** XFORWARD attributes on offer, upper case. */
   readonly xforward: ReadonlySet<string>;
+  /** SASL mechanisms as announced (RFC 4954); undefined: no AUTH. */
+  readonly auth?: readonly string[];
+  /** We logged in, and MAIL is to say that the sender did not (`AUTH=<>`). */
+  readonly mailAuth?: boolean;
 }
 
 export const noFeatures: Features = {
@@ -77,9 +82,10 @@ export const parseDiscard = (names: readonly string[]): Discard => {
   };
 };
 
-/** @param text all lines of the reply, joined by newlines */
-export const parseEhlo = (text: string, discard: Discard): EhloReply => {
+/** @param text all lines of the reply, joined by newlines @param lineLimit characters kept of all AUTH lines */
+export const parseEhlo = (text: string, discard: Discard, lineLimit: number): EhloReply => {
   const offered = new Map<string, string[]>();
+  const auth: string[][] = [];
   let serverName: string | undefined;
   for (const line of text.split('\n')) {
     const words = line
@@ -88,8 +94,12 @@ export const parseEhlo = (text: string, discard: Discard): EhloReply => {
       .filter((word) => word !== '');
     const first = words[0];
     if (first === undefined) continue;
-    if (serverName === undefined) serverName = first;
-    else offered.set(first.toUpperCase(), words.slice(1));
+    if (serverName === undefined) {
+      serverName = first;
+      continue;
+    }
+    offered.set(first.toUpperCase(), words.slice(1));
+    if (first.toUpperCase() === 'AUTH') auth.push(words.slice(1));
   }
   const has = (keyword: string): boolean => offered.has(keyword) && !discard.keywords.has(keyword);
   const limit = offered.get('SIZE')?.[0];
@@ -107,6 +117,7 @@ export const parseEhlo = (text: string, discard: Discard): EhloReply => {
       chunking: has('CHUNKING'),
       smtputf8: has('SMTPUTF8'),
       xforward: new Set(has('XFORWARD') ? offered.get('XFORWARD')?.map((word) => word.toUpperCase()) : []),
+      ...(has('AUTH') ? { auth: mergeAnnouncements(auth, lineLimit) } : {}),
     },
     ...(size && !sizeIsNumber ? { badSize: limit } : {}),
   };

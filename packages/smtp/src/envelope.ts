@@ -27,6 +27,7 @@ export const mailCommand = (envelope: Envelope, features: Features, settings: En
     if (envelope.envid !== undefined && envelope.envid !== '') line += ` ENVID=${xtext(envelope.envid)}`;
     if (envelope.ret !== undefined) line += ` RET=${envelope.ret}`;
   }
+  if (features.mailAuth === true) line += ' AUTH=<>';
   if (features.smtputf8 && envelope.smtputf8 === true) line += ' SMTPUTF8';
   return line;
 };

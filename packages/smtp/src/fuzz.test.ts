@@ -94,7 +94,7 @@ describe.each(testSeeds)('random input, seed %i', (seed) => {
     const discard = parseDiscard(['dsn']);
     for (let round = 0; round < ROUNDS; round++) {
       const text = random.text(words as [string, ...string[]], 30);
-      const { features, serverName } = parseEhlo(text, discard);
+      const { features, serverName } = parseEhlo(text, discard, 2048);
       expect(features.sizeLimit, text).toBeGreaterThanOrEqual(0);
       expect(features.dsn).toBe(false);
       expect(serverName).not.toMatch(/\s/);

@@ -148,7 +148,7 @@ const sayHello = async (context: HandshakeContext, esmtp: boolean): Promise<Hand
   const listed = await context.maps.discardKeywords(session.endpoint.address);
   if ('error' in listed) return dataError(context, 'smtp_discard_ehlo_keyword_address_maps', listed.error);
   const discard = listed.words === undefined ? settings.discard : parseDiscard(listed.words);
-  const ehlo = parseEhlo(reply.text, discard);
+  const ehlo = parseEhlo(reply.text, discard, settings.lineLengthLimit);
   if (discard.note !== undefined) attempt.remark(discard.note);
   if (ehlo.badSize !== undefined) {
     attempt.remark(`bad EHLO SIZE limit "${ehlo.badSize}" from ${session.relay}`, true);
@@ -207,6 +207,7 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
   }
   const verdict = verifyPeer(socket, policy, settings.fingerprintDigest);
   session.tls = verdict.protocol;
+  session.tlsMatched = verdict.kind === 'Verified';
   session.tlsSummary = verdict.summary(session.relay);
   session.plaintextRetry = mayRetryPlaintext(context);
   attempt.step('tls', verdict.protocol);
@@ -226,8 +227,10 @@ const handshakeError = (failure: IoFailure | NodeJS.ErrnoException): string => {
 };
 
 /** A second try in clear: only for mail that has waited, so that a passing fault or an attack at first sight does not strip TLS. */
-const mayRetryPlaintext = ({ policy, attempt, around }: HandshakeContext): boolean =>
+const mayRetryPlaintext = ({ policy, attempt, around, session }: HandshakeContext): boolean =>
   policy.level === 'may' &&
+  // Nor does a password go out in clear that was meant for TLS.
+  !session.hasLogin &&
   !around.settings.tlsWrapperMode &&
   attempt.request.activatedMs - attempt.request.envelope.arrivalMs >= around.settings.minimalBackoffMs;
 

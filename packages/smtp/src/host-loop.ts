@@ -21,6 +21,7 @@ import { connectTo } from './connect.ts';
 import { missingSmtputf8, shakeHands } from './handshake.ts';
 import type { FindHosts, Host, HostLookup } from './hosts.ts';
 import type { RepeatableContent } from './prefetch.ts';
+import type { Sasl } from './sasl/login.ts';
 import type { ServerMaps } from './server-maps.ts';
 import { Session } from './session.ts';
 import { Transaction, type TransactionEnd } from './transaction.ts';
@@ -37,6 +38,8 @@ interface KeptSession {
   readonly element: number;
   /** Its request was served by no other host before: it is found by the request's nexthop too. */
   readonly bound: boolean;
+  /** Sender of its last request. */
+  readonly sender: string;
 }
 
 export interface HostLoopOptions {
@@ -54,6 +57,8 @@ export interface HostLoopOptions {
   readonly mayPassOn: boolean;
   /** Sessions of earlier batches; undefined: every batch opens its own. */
   readonly reuse: BatchReuse | undefined;
+  /** Undefined: nobody logs in. */
+  readonly sasl: Sasl | undefined;
 }
 
 /** How one request goes out. */
@@ -135,7 +140,8 @@ export class HostLoop {
     }
     const element = this.#options.elements[kept.element];
     const bound = kept.bound && element !== undefined;
-    reuse.park(kept.session, bound ? { destination: nameOf(element), host: kept.host } : undefined);
+    const { host, sender } = kept;
+    reuse.park(kept.session, bound ? { destination: nameOf(element), host, sender } : undefined);
   }
 
   async #lookUp(position: number, element: Element): Promise<HostLookup> {
@@ -251,7 +257,7 @@ export class HostLoop {
 
   async #findByDestination(attempt: Attempt, reuse: BatchReuse): Promise<KeptSession | undefined> {
     const { elements } = this.#options;
-    for (const { destination, host } of reuse.bindings()) {
+    for (const { destination, host } of reuse.bindings(attempt)) {
       const position = elements.findIndex((each) => nameOf(each) === destination);
       const element = elements[position];
       const policy = element && (await this.#policyFor(attempt, element, host));
@@ -274,7 +280,7 @@ export class HostLoop {
     if (session.tlsSummary !== undefined && this.#options.around.settings.tlsLogLevel >= 1) {
       this.#remark(session.tlsSummary.replace(' established to ', ' reused to '), false);
     }
-    return { session, host, element: position, bound: false };
+    return { session, host, element: position, bound: false, sender: attempt.request.envelope.sender };
   }
 
   /** One more transaction on a session that is open. */
@@ -310,7 +316,7 @@ export class HostLoop {
     bestPreference: number,
     onSession: () => void,
   ): Promise<Visit> {
-    const { around, tls, maps, nexthop, source } = this.#options;
+    const { around, tls, maps, nexthop, source, sasl } = this.#options;
     const { settings } = around;
     this.#options.reuse?.makeRoom();
     const connected = await connectTo(host, settings, source, (text) => this.#remark(text, true));
@@ -325,7 +331,19 @@ export class HostLoop {
     attempt.step('connected', session.relay);
     attempt.startSession(session.facts());
     const best = host.preference === bestPreference;
-    const end = await shakeHands({ around, attempt, session, nexthop, best, policy, tls, maps });
+    const destination = this.#options.elements[element];
+    const { sender } = attempt.request.envelope;
+    const place = {
+      sender,
+      host: host.host,
+      destination: destination === undefined ? '' : nameOf(destination),
+    };
+    const login = await sasl?.find(place);
+    session.hasLogin = login !== undefined && login.kind !== 'none';
+    let end = await shakeHands({ around, attempt, session, nexthop, best, policy, tls, maps });
+    if (end.kind === 'ready' && sasl !== undefined && login !== undefined) {
+      end = await sasl.logIn(session, attempt, login);
+    }
     if (end.kind === 'retry-plaintext') {
       session.connection.destroy();
       attempt.endSession();
@@ -340,13 +358,13 @@ export class HostLoop {
       return 'session';
     }
     onSession();
-    const destination = this.#options.elements[element];
-    if (destination !== undefined) {
-      this.#options.reuse?.adopt(session, policy, host, nameOf(destination));
+    if (destination !== undefined && login?.kind !== 'error') {
+      const terms = (login && sasl?.terms(place, login)) ?? [];
+      this.#options.reuse?.adopt(session, policy, host, place.destination, terms);
     }
     attempt.startSession(session.facts());
     const transaction = await this.#transact(attempt, io, session);
-    await this.#settle(attempt, io, { session, host, element, bound: false }, transaction);
+    await this.#settle(attempt, io, { session, host, element, bound: false, sender }, transaction);
     if (transaction.kind === 'retry-plaintext') {
       return await this.#visit(attempt, io, element, host, plaintext, bestPreference, () => undefined);
     }
@@ -380,7 +398,7 @@ export class HostLoop {
     // Only the host that served a request first is what its nexthop leads to; the others had its leavings.
     const bound = this.#unserved;
     if (end.kind === 'done' || end.kind === 'untouched') this.#unserved = false;
-    const settled = { ...kept, bound };
+    const settled = { ...kept, bound, sender: attempt.request.envelope.sender };
     switch (end.kind) {
       case 'done':
       case 'untouched':

@@ -89,8 +89,13 @@ const may: TlsPolicy = {
 };
 
 describe('who shares an endpoint', () => {
-  const key = (policy: TlsPolicy = may, destination = 'example.com', of = rules(), to = host) =>
-    endpointKey(of, to, policy, destination);
+  const key = (
+    policy: TlsPolicy = may,
+    destination = 'example.com',
+    of = rules(),
+    to = host,
+    login: readonly string[] = [],
+  ) => endpointKey(of, to, policy, destination, login);
 
   it('domains on the same server, as long as no name is verified', () => {
     expect(key(may, 'example.org')).toBe(key());
@@ -117,6 +122,8 @@ describe('who shares an endpoint', () => {
     ['interface', key(may, 'example.com', rules({ inet_interfaces: '192.0.2.9' }))],
     ['client certificate', key(may, 'example.com', rules({ smtp_tls_cert_file: '/c.pem' }))],
     ['trust anchors', key(may, 'example.com', rules({ smtp_tls_CAfile: '/ca.pem' }))],
+    ['login', key(may, 'example.com', rules(), host, ['digest', 'mx.test', 'example.com'])],
+    ['mechanism filter', key(may, 'example.com', rules({ smtp_sasl_mechanism_filter: 'plain' }))],
     ['discarded keywords', key(may, 'example.com', rules({ smtp_discard_ehlo_keywords: 'pipelining' }))],
   ])('not with another %s', (_, other) => {
     expect(other).not.toBe(key());
@@ -130,5 +137,6 @@ describe('who shares an endpoint', () => {
   it('a destination is its nexthop as written, under one service', () => {
     expect(destinationKey(rules(), 'example.com')).not.toBe(destinationKey(rules(), '[example.com]'));
     expect(destinationKey(rules(), 'a')).not.toBe(destinationKey(rules({}, 'smtp', 'relay'), 'a'));
+    expect(destinationKey(rules(), 'a', 'x@one.test')).not.toBe(destinationKey(rules(), 'a', 'x@two.test'));
   });
 });

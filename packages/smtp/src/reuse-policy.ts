@@ -3,7 +3,7 @@
  *
  * The endpoint key is the whole security argument: a session serves only who computes the identical key, so that everything
  * that would make it wrong for another use must be in it. A destination key only says where to look first.
- * Clients do not authenticate yet; whoever adds that adds the login's keyed digest, nexthop and host name to the key.
+ * Where there are passwords, `login` tells of all that credentials depend on (sasl/logins.ts); it is empty where there are none.
  */
 import { createHash } from 'node:crypto';
 import type { Config } from '@mailfleet/config';
@@ -53,6 +53,11 @@ const noticed = [
   'smtp_tls_eccert_file',
   'smtp_tls_eckey_file',
   'smtp_tls_fingerprint_digest',
+  'smtp_sasl_security_options',
+  'smtp_sasl_tls_security_options',
+  'smtp_sasl_tls_verified_security_options',
+  'smtp_sasl_mechanism_filter',
+  'smtp_send_dummy_mail_auth',
 ] as const;
 
 export const reuseRules = (config: Config, transport: string, protocol: Protocol): ReuseRules => {
@@ -92,9 +97,9 @@ export const reuseRules = (config: Config, transport: string, protocol: Protocol
 const cacheName = (nexthop: string): string =>
   nexthop.startsWith('unix:') ? nexthop.slice('unix:'.length) : nexthopDomain(nexthop.replace(/^inet:/, ''));
 
-/** Where the mail wants to go. */
-export const destinationKey = (rules: ReuseRules, nexthop: string): string =>
-  JSON.stringify([rules.identity, nexthop]);
+/** Where the mail wants to go. @param sender where credentials depend on it */
+export const destinationKey = (rules: ReuseRules, nexthop: string, sender?: string): string =>
+  JSON.stringify([rules.identity, nexthop, ...(sender === undefined ? [] : [sender])]);
 
 /** @param destination the nexthop or fallback relay that the host was found for: part of the key where names are verified */
 export const endpointKey = (
@@ -102,6 +107,7 @@ export const endpointKey = (
   { address, port }: Host,
   policy: TlsPolicy,
   destination: string,
+  login: readonly string[],
 ): string => {
   const { level, match, protocols, ciphers, excludeCiphers, serverName, trustAnchors, published, tlsa } =
     policy;
@@ -120,5 +126,5 @@ export const endpointKey = (
           records,
         ];
   const verified = requiresMatch(level) ? [destination] : [];
-  return JSON.stringify([rules.identity, address, port, level, terms, verified]);
+  return JSON.stringify([rules.identity, address, port, level, terms, verified, login]);
 };

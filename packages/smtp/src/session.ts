@@ -11,6 +11,7 @@ import { type Endpoint, nameAddress, nameAddressPort } from './connect.ts';
 import { Connection } from './connection.ts';
 import { type Features, noFeatures } from './ehlo.ts';
 import type { ReplyFilter } from './reply.ts';
+import { redact } from './sasl/redact.ts';
 
 export class Session {
   readonly connection: Connection;
@@ -27,6 +28,12 @@ export class Session {
   uses = 0;
   /** TLS protocol version; undefined in clear. */
   tls: string | undefined;
+  /** The certificate is one that the policy demands. */
+  tlsMatched = false;
+  /** There are, or may be, credentials for this server. */
+  hasLogin = false;
+  /** What no log line may repeat. */
+  secrets: readonly string[] = [];
   /** The log line of its handshake. */
   tlsSummary: string | undefined;
   /** A failed conversation inside TLS may be repeated in clear. */
@@ -133,7 +140,8 @@ export class Session {
     this.#remark(text, true);
   }
 
-  #remark(text: string, warning: boolean): void {
+  #remark(line: string, warning: boolean): void {
+    const text = redact(line, this.secrets);
     if (this.attempt !== undefined) this.attempt.remark(text, warning);
     else {
       const { protocol } = this.#around.settings;

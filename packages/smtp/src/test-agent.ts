@@ -33,12 +33,15 @@ export interface TestDelivery {
   /** The same with all that a recipient may have; in place of `requests`. */
   readonly recipients?: readonly (readonly Omit<Recipient, 'index'>[])[];
   readonly envelope?: Partial<Envelope>;
+  /** Envelope sender of each request, where they differ. */
+  readonly senders?: readonly string[];
   readonly content?: string | Buffer | ((request: DeliveryRequest) => ReturnType<BatchIo['content']>);
   readonly signal?: AbortSignal;
   readonly environment?: DeliveryAgentOptions['environment'];
   readonly agentFor?: DeliveryAgentOptions['agentFor'];
   /** Shared by several calls: what one parks the next may take. */
   readonly sessions?: SessionPool;
+  readonly logins?: DeliveryAgentOptions['logins'];
   /** The scheduler's hints. */
   readonly caching?: 'load' | 'load-store';
   readonly onRecord?: (result: RequestResult) => void | Promise<void>;
@@ -123,6 +126,7 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
     ...(delivery.agentFor ? { agentFor: delivery.agentFor } : {}),
     ...(delivery.sessions ? { sessions: delivery.sessions } : {}),
     ...(delivery.resolver ? { resolver: delivery.resolver } : {}),
+    ...(delivery.logins ? { logins: delivery.logins } : {}),
     findHosts: delivery.findHosts ?? (async () => ({ kind: 'found', hosts, finalNexthop: false })),
     remark: ({ queueId, warning, text }) =>
       remarks.push(
@@ -131,7 +135,11 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
   });
   const asked = delivery.recipients ?? (delivery.requests ?? [['one@example.com']]).map(toRecipients);
   const requests = asked.map((recipients, position): DeliveryRequest => {
-    const request = requestTo([], `Q${position + 1}`, delivery.envelope);
+    const sender = delivery.senders?.[position];
+    const request = requestTo([], `Q${position + 1}`, {
+      ...delivery.envelope,
+      ...(sender === undefined ? {} : { sender }),
+    });
     return {
       ...request,
       recipients: recipients.map((recipient, index) => ({ ...recipient, index })),

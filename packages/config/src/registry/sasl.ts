@@ -49,17 +49,17 @@ export const sasl = {
     seed: true,
     since: '2.3',
     lmtp: { since: '2.3' },
-    doc: 'Opaque hint handed to the SASL plug-in; the cyrus plug-in ignores it.',
+    doc: 'Hint for a SASL plug-in. The built-in mechanisms need none: a value is read, and the log says that it is not used.',
   },
   smtp_sasl_type: {
     type: 'enum',
     default: 'cyrus',
     minLength: 1,
-    values: ['cyrus'],
+    values: ['cyrus', 'dovecot'],
     seed: true,
     since: '2.3',
     lmtp: { since: '2.3' },
-    doc: 'Name of the SASL plug-in.',
+    doc: 'Name of the SASL plug-in. Every one stands for the built-in mechanisms.',
   },
   smtp_sasl_password_result_delimiter: {
     type: 'string',
@@ -103,6 +103,6 @@ export const sasl = {
     type: 'file',
     default: '',
     since: '2.5',
-    doc: 'Directory searched for Cyrus SASL application configuration files.',
+    doc: 'Directory of Cyrus SASL configuration files. The built-in mechanisms have none: a value is read, and the log says that it is not used.',
   },
 } as const satisfies Entries;

@@ -1,0 +1,88 @@
+/**
+ * Whom to log in as: `smtp_sasl_password_maps`, by sender where that is asked for, then by host, then by the nexthop as written.
+ * The first entry wins, and a table that cannot be asked is not an empty one.
+ *
+ * A login keeps its password where neither JSON nor an inspected object shows it.
+ */
+import { createHmac } from 'node:crypto';
+import { type LookupResult, openMaps } from '@mailfleet/lookup';
+import { lookupKeys, senderKeys } from '@mailfleet/routing';
+import type { SaslSettings } from './settings.ts';
+
+export class Login {
+  readonly user: string;
+  readonly #password: string;
+
+  constructor(user: string, password: string) {
+    this.user = user;
+    this.#password = password;
+  }
+
+  get password(): string {
+    return this.#password;
+  }
+}
+
+export type LoginLookup =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'found'; readonly login: Login }
+  | { readonly kind: 'error'; readonly reason: string };
+
+/** Where a login is wanted. */
+export interface LoginPlace {
+  /** Envelope sender; empty for the null sender. */
+  readonly sender: string;
+  readonly host: string;
+  /** Nexthop or fallback relay as written. */
+  readonly destination: string;
+}
+
+export interface Logins {
+  readonly senderDependent: boolean;
+  find(place: LoginPlace): Promise<LoginLookup>;
+}
+
+/** @param delimiters `recipient_delimiter` */
+export const openLogins = (settings: SaslSettings, delimiters: string): Logins => {
+  const table = openMaps(settings.passwordMaps);
+  const ask = async ({ sender, host, destination }: LoginPlace): Promise<LookupResult> => {
+    if (settings.senderDependent && sender !== '') {
+      const bySender = await lookupKeys(table, senderKeys(sender, delimiters));
+      if (bySender.kind !== 'miss') return bySender;
+    }
+    const byHost = await table.lookup(host);
+    return byHost.kind === 'miss' ? await table.lookup(destination) : byHost;
+  };
+  return {
+    senderDependent: settings.senderDependent,
+    find: async (place) => {
+      const result = await ask(place);
+      if (result.kind === 'error') return result;
+      if (result.kind === 'miss') return { kind: 'none' };
+      const at = result.value.indexOf(settings.delimiter);
+      const login =
+        at === -1
+          ? new Login(result.value, '')
+          : new Login(result.value.slice(0, at), result.value.slice(at + settings.delimiter.length));
+      return { kind: 'found', login };
+    },
+  };
+};
+
+/** A digest of secrets that tells nothing without the key, for names of things that belong to them. */
+export const keyedDigest = (key: Buffer, ...parts: readonly string[]): string =>
+  createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url');
+
+/**
+ * What makes a session wrong for mail that would log in otherwise: the login (its absence too), and all that it was looked up by. Empty without
+ * a password table: then no session is authenticated.
+ */
+export const loginTerms = (
+  key: Buffer,
+  { host, destination, sender }: LoginPlace,
+  lookup: LoginLookup,
+  senderDependent: boolean,
+): readonly string[] => {
+  const login = lookup.kind === 'found' ? keyedDigest(key, lookup.login.user, lookup.login.password) : '';
+  return [login, host, destination, ...(senderDependent ? [sender] : [])];
+};
