@@ -70,11 +70,12 @@ export async function runBursts(options: Bursts): Promise<BurstResult> {
     const startMs = performance.now();
     for (let sent = 0; sent < options.messages; ) {
       const count = Math.min(options.burst, options.messages - sent);
-      const addresses = Array.from({ length: count }, (_, index) => {
-        const domain = domains[(sent + index) % domains.length] ?? '';
-        return `r${sent + index}@${domain}`;
-      });
-      await Promise.all(addresses.map((address) => accept(queue, address, server.port)));
+      await Promise.all(
+        Array.from({ length: count }, (_, index) => {
+          const domain = domains[(sent + index) % domains.length] ?? '';
+          return accept(queue, `r${sent + index}@${domain}`, domain, server.port);
+        }),
+      );
       sent += count;
       await waitFor(() => received.size === sent, TIMEOUT_MS, `message ${sent}`);
       if (sent === options.messages) break;
@@ -104,9 +105,9 @@ export async function runBursts(options: Bursts): Promise<BurstResult> {
 
 const CONTENT = Buffer.from(`Subject: burst\r\n\r\n${'x'.repeat(70)}\r\n`);
 
-async function accept(queue: Queue, address: string, port: number): Promise<void> {
+/** A small message for one recipient, as an intake would hand it in. @param to the nexthop, without the port */
+export async function accept(queue: Queue, address: string, to: string, port: number): Promise<void> {
   const now = Date.now();
-  const domain = address.slice(address.lastIndexOf('@') + 1);
   await queue.accept({
     envelope: {
       queueId: queue.newQueueId(),
@@ -115,7 +116,7 @@ async function accept(queue: Queue, address: string, port: number): Promise<void
       arrivalMs: now,
       createdMs: now,
     },
-    recipients: [{ index: 0, address, transport: 'smtp', nexthop: `${domain}:${port}` }],
+    recipients: [{ index: 0, address, transport: 'smtp', nexthop: `${to}:${port}` }],
     content: { kind: 'inline', bytes: CONTENT },
   });
 }

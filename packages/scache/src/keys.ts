@@ -1,4 +1,4 @@
-/** The names of the registry's keys, in the hash tag of the destination's shard. What they hold: docs/architecture.md, Redis. */
+/** The names of the registry's keys, in the hash tag of the destination's shard, and of the shared TLS sessions. What they hold: docs/architecture.md, Redis. */
 
 /** Where mail wants to go. */
 export interface Destination {
@@ -22,3 +22,17 @@ export const registryKeys = (prefix: string): RegistryKeys => ({
 /** Ids of one destination's sessions, likewise. */
 export const destinationKey = (prefix: string, { transport, nexthop }: Destination): string =>
   `${prefix}session:to:${transport}:${nexthop}`;
+
+export interface TicketKeys {
+  readonly ticket: string;
+  /** Names of the bucket's entries by the time (ms) that they end. */
+  readonly names: string;
+  /** What each entry's key begins with. */
+  readonly prefix: string;
+}
+
+/** @param name in hex: its first digit is the bucket */
+export const ticketKeys = (name: string): TicketKeys => {
+  const prefix = `{mft${name.slice(0, 1)}}:ticket:`;
+  return { ticket: `${prefix}${name}`, names: `${prefix}names`, prefix };
+};

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { allScripts } from './scripts.ts';
+import { ticketScripts } from './ticket-scripts.ts';
 
-test.each(allScripts.map((script) => [script.name, script] as const))(
+test.each([...allScripts, ...ticketScripts].map((script) => [script.name, script] as const))(
   '%s: its header, its keys and its length keep the rules',
   (_, { keys, lua }) => {
     const header = lua.split('\n').filter((line) => line.startsWith('--'));

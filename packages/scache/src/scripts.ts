@@ -4,7 +4,8 @@
  */
 import type { Script } from '@mailfleet/queue';
 
-const clock = `
+/** now: milliseconds since the epoch. */
+export const clock = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;

@@ -6,9 +6,10 @@
 import type { Config } from '@mailfleet/config';
 import type { ScriptPort, WorkerPort } from '@mailfleet/queue';
 import { createHostFinder, createResolver, transportAgent } from '@mailfleet/routing';
-import { openSessionRegistry } from '@mailfleet/scache';
+import { openSessionRegistry, openTicketStore } from '@mailfleet/scache';
 import { createDeliveryAgent, type DeliveryAgent, type Protocol, SessionPool } from '@mailfleet/smtp';
 import type { MailEvent, Progress, Telemetry } from '@mailfleet/telemetry';
+import { readFleetKey, SessionTickets, sessionLifetimeMs } from '@mailfleet/tls';
 import { deliverClaimed } from './deliver-batch.ts';
 import { listIn } from './list-sessions.ts';
 import { tellingSites } from './mx-site.ts';
@@ -34,7 +35,8 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     listener: listIn(openSessionRegistry({ config, queue }), config.get('scheduler_shards'), name),
   });
   const report = reportingBy(config, telemetry);
-  const agentFor = makeAgents(config, report, queue, sessions);
+  const tickets = openTickets(config, queue, telemetry.log);
+  const agentFor = makeAgents(config, report, queue, { sessions, tickets });
   const stopReports = reportCache(sessions, config.get('connection_cache_status_update_time'), telemetry);
   try {
     const progress = options.progress?.expect('taking batches');
@@ -79,7 +81,7 @@ function makeAgents(
   config: Config,
   report: Reporting,
   queue: WorkerPort,
-  sessions: SessionPool,
+  shared: { readonly sessions: SessionPool; readonly tickets: SessionTickets },
 ): (transport: string, protocol: Protocol) => DeliveryAgent {
   const resolver = createResolver({ servers: config.get('dns_servers') });
   const rollup = config.get('destination_site_rollup');
@@ -106,7 +108,7 @@ function makeAgents(
           ? tellingSites(findHosts, transport, queue, (sentence) => telemetry.log.warn(sentence))
           : findHosts,
         remark: telemetry.emit,
-        sessions,
+        ...shared,
         agentFor: (other) => {
           const its = transportAgent(config, other);
           return its === 'smtp' || its === 'lmtp' ? agentFor(other, its) : undefined;
@@ -117,4 +119,19 @@ function makeAgents(
     return agent;
   };
   return agentFor;
+}
+
+/** TLS sessions to resume: the fleet's with a key, else the process's own. Throws a sentence when the key cannot be used. */
+function openTickets(config: Config, queue: ScriptPort, log: Pick<Telemetry['log'], 'info'>): SessionTickets {
+  const file = config.get('tls_session_cache_key_file');
+  if (file !== '') {
+    const key = readFleetKey('tls_session_cache_key_file', file);
+    return new SessionTickets({ fleet: { store: openTicketStore(queue), key } });
+  }
+  if (sessionLifetimeMs(config, 'smtp') > 0 || sessionLifetimeMs(config, 'lmtp') > 0) {
+    log.info(
+      'tls_session_cache_key_file is not set: TLS sessions are resumed by the worker that made them only',
+    );
+  }
+  return new SessionTickets();
 }

@@ -15,16 +15,23 @@ import {
   readHostSearchSettings,
   type SourceAddresses,
 } from '@mailfleet/routing';
-import { createTlsClient, globalLevel, openTlsPolicies } from '@mailfleet/tls';
+import {
+  createTlsClient,
+  globalLevel,
+  openTlsPolicies,
+  Resumption,
+  type SessionTickets,
+  sessionLifetimeMs,
+} from '@mailfleet/tls';
 import type { NextRequest } from './ahead.ts';
 import { Attempt, type Remark, type Surroundings } from './attempt.ts';
 import { BatchReuse } from './batch-reuse.ts';
 import type { Batch, DeliveryRequest, Protocol, RequestResult } from './delivery.ts';
-import { type Element, HostLoop } from './host-loop.ts';
+import { type Element, HostLoop, type HostLoopOptions } from './host-loop.ts';
 import { HostMemory } from './host-memory.ts';
 import type { FindHosts } from './hosts.ts';
 import { ContentPrefetch, type FetchContent, RepeatableContent } from './prefetch.ts';
-import { reuseRules } from './reuse-policy.ts';
+import { reuseRules, sessionKey } from './reuse-policy.ts';
 import { openSasl } from './sasl/login.ts';
 import { ProcessRejections, type RejectionStore } from './sasl/rejections.ts';
 import { openServerMaps } from './server-maps.ts';
@@ -55,6 +62,8 @@ export interface DeliveryAgentOptions {
     readonly key: Buffer;
     readonly rejections: RejectionStore;
   };
+  /** TLS sessions that may be resumed, shared by the agents of a process; undefined: every handshake is a full one. */
+  readonly tickets?: SessionTickets;
   /** Clocks, timer and port number; for tests. */
   readonly environment?: Partial<Environment>;
 }
@@ -131,6 +140,17 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
   }
 
   for (const text of sasl?.notes ?? []) warn(text);
+  const { tickets } = options;
+  const lifetimeMs = sessionLifetimeMs(config, protocol);
+  const resume: HostLoopOptions['resume'] = (host, policy, destination) =>
+    tickets === undefined || lifetimeMs === 0 || policy.level === 'none'
+      ? undefined
+      : new Resumption({
+          tickets,
+          key: sessionKey(rules, host, policy, destination),
+          lifetimeMs,
+          nowMs: around.now(),
+        });
 
   let source: Promise<SourceAddresses> | undefined;
 
@@ -157,6 +177,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         mayPassOn: settings.bestMx !== undefined && io.passedOn !== true,
         reuse,
         sasl,
+        resume,
       });
       const contents = new ContentPrefetch(batch.requests, io.content);
       const records = new Records(io, around.steadyNow);

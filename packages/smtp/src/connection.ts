@@ -182,8 +182,15 @@ export class Connection {
     return this.#socket.writableLength;
   }
 
-  /** Starts TLS on the open connection; whatever the server sent in clear after its last taken reply is dropped. */
-  async startTls(options: TlsOptions, timeoutMs: number): Promise<TLSSocket | IoFailure | Error> {
+  /**
+   * Starts TLS on the open connection; whatever the server sent in clear after its last taken reply is dropped.
+   * @param onSession called for each session that could be resumed, also later
+   */
+  async startTls(
+    options: TlsOptions,
+    timeoutMs: number,
+    onSession?: (session: Buffer) => void,
+  ): Promise<TLSSocket | IoFailure | Error> {
     const plain = this.#socket;
     this.#ignore(plain);
     plain.pause();
@@ -192,6 +199,7 @@ export class Connection {
     this.#next = 0;
     return await new Promise((resolve) => {
       const secure = connectTls({ ...options, socket: plain });
+      if (onSession !== undefined) secure.on('session', onSession);
       const timer = timeoutMs > 0 ? setTimeout(() => end('timeout'), timeoutMs) : undefined;
       const onSecure = (): void => end(secure);
       const onError = (error: Error): void => end(error);

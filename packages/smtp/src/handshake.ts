@@ -5,7 +5,7 @@
  * failed for which scope and whether the stream is healthy enough for a QUIT. Nothing here is marked at the attempt:
  * the caller does that, because a failure inside opportunistic TLS may first be tried again in clear.
  */
-import { requiresTls, type TlsClient, type TlsPolicy, verifyPeer } from '@mailfleet/tls';
+import { type Resumption, requiresTls, type TlsClient, type TlsPolicy, verifyPeer } from '@mailfleet/tls';
 import type { Attempt, Failure, FailureScope, Surroundings } from './attempt.ts';
 import { systemErrorText } from './connect.ts';
 import type { IoFailure } from './connection.ts';
@@ -39,6 +39,8 @@ export interface HandshakeContext {
   readonly policy: TlsPolicy;
   readonly tls: TlsClient;
   readonly maps: ServerMaps;
+  /** Undefined: no session of an earlier connection may be resumed. */
+  readonly resumption: Resumption | undefined;
 }
 
 /** The text of an I/O failure. */
@@ -186,16 +188,21 @@ const ask = (context: HandshakeContext, verb: string): Promise<Reply | IoFailure
 
 /** TLS on the open connection; on success the session is as if just connected. */
 const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
-  const { session, attempt, around, policy, tls } = context;
+  const { session, attempt, around, policy, tls, resumption } = context;
   const { settings } = around;
   session.features = noFeatures;
   session.delayDot = false;
   const prepared = tls.optionsFor(policy);
   const socket =
     prepared.kind === 'options'
-      ? await session.connection.startTls(prepared.options, settings.timeouts.starttls)
+      ? await session.connection.startTls(
+          { ...prepared.options, ...(await resumption?.options()) },
+          settings.timeouts.starttls,
+          resumption?.onSession,
+        )
       : new Error(prepared.reason);
   if (typeof socket === 'string' || socket instanceof Error) {
+    resumption?.failed();
     remarkNoQueueId(context, `SSL_connect error to ${session.relay}: ${handshakeError(socket)}`);
     if (mayRetryPlaintext(context)) return { kind: 'retry-plaintext' };
     return {
@@ -205,7 +212,9 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
       quit: false,
     };
   }
-  const verdict = verifyPeer(socket, policy, settings.fingerprintDigest);
+  const inherited = resumption?.inherited(socket);
+  const verdict = verifyPeer(socket, policy, settings.fingerprintDigest, inherited);
+  resumption?.concluded(verdict, inherited);
   session.tls = verdict.protocol;
   session.tlsMatched = verdict.kind === 'Verified';
   session.tlsSummary = verdict.summary(session.relay);

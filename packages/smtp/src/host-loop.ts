@@ -8,6 +8,7 @@
 import type { SourceAddresses } from '@mailfleet/routing';
 import {
   type InvalidPolicy,
+  type Resumption,
   requiresTls,
   type ServerFacts,
   type TlsClient,
@@ -59,6 +60,8 @@ export interface HostLoopOptions {
   readonly reuse: BatchReuse | undefined;
   /** Undefined: nobody logs in. */
   readonly sasl: Sasl | undefined;
+  /** Begins to look for a TLS session to resume. */
+  readonly resume: (host: Host, policy: TlsPolicy, destination: string) => Resumption | undefined;
 }
 
 /** How one request goes out. */
@@ -319,6 +322,8 @@ export class HostLoop {
     const { around, tls, maps, nexthop, source, sasl } = this.#options;
     const { settings } = around;
     this.#options.reuse?.makeRoom();
+    const destination = this.#options.elements[element];
+    const resumption = destination && this.#options.resume(host, policy, nameOf(destination));
     const connected = await connectTo(host, settings, source, (text) => this.#remark(text, true));
     if (connected.kind === 'failed') {
       if (host.port !== 0) this.#remark(connected.reason, false);
@@ -331,7 +336,6 @@ export class HostLoop {
     attempt.step('connected', session.relay);
     attempt.startSession(session.facts());
     const best = host.preference === bestPreference;
-    const destination = this.#options.elements[element];
     const { sender } = attempt.request.envelope;
     const place = {
       sender,
@@ -340,7 +344,7 @@ export class HostLoop {
     };
     const login = await sasl?.find(place);
     session.hasLogin = login !== undefined && login.kind !== 'none';
-    let end = await shakeHands({ around, attempt, session, nexthop, best, policy, tls, maps });
+    let end = await shakeHands({ around, attempt, session, nexthop, best, policy, tls, maps, resumption });
     if (end.kind === 'ready' && sasl !== undefined && login !== undefined) {
       end = await sasl.logIn(session, attempt, login);
     }

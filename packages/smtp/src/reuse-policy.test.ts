@@ -2,7 +2,7 @@ import { makeConfig } from '@mailfleet/config';
 import type { TlsPolicy } from '@mailfleet/tls';
 import { describe, expect, it } from 'vitest';
 import type { Protocol } from './delivery.ts';
-import { destinationKey, endpointKey, reuseRules } from './reuse-policy.ts';
+import { destinationKey, endpointKey, reuseRules, sessionKey } from './reuse-policy.ts';
 
 const rules = (
   values: Record<string, string> = {},
@@ -138,5 +138,33 @@ describe('who shares an endpoint', () => {
     expect(destinationKey(rules(), 'example.com')).not.toBe(destinationKey(rules(), '[example.com]'));
     expect(destinationKey(rules(), 'a')).not.toBe(destinationKey(rules({}, 'smtp', 'relay'), 'a'));
     expect(destinationKey(rules(), 'a', 'x@one.test')).not.toBe(destinationKey(rules(), 'a', 'x@two.test'));
+  });
+});
+
+describe('who resumes a TLS session', () => {
+  const key = (policy: TlsPolicy = may, destination = 'example.com', of = rules(), to = host) =>
+    sessionKey(of, to, policy, destination);
+
+  it('connections to one server for one nexthop, whatever its preference and may be reused', () => {
+    expect(key({ ...may, connectionReuse: false }, 'example.com', rules(), { ...host, preference: 20 })).toBe(
+      key(),
+    );
+  });
+
+  it.each<[string, string]>([
+    ['nexthop', key(may, 'example.org')],
+    ['host name', key(may, 'example.com', rules(), { ...host, host: 'mail.test' })],
+    ['address', key(may, 'example.com', rules(), { ...host, address: '192.0.2.2' })],
+    ['port', key(may, 'example.com', rules(), { ...host, port: 26 })],
+    ['level', key({ ...may, level: 'verify' })],
+    ['name to match', key({ ...may, match: ['a.test'] })],
+    ['transport', key(may, 'example.com', rules({}, 'smtp', 'relay'))],
+    ['protocol', key(may, 'example.com', rules({}, 'lmtp', 'smtp'))],
+    ['HELO name', key(may, 'example.com', rules({ smtp_helo_name: 'other.test' }))],
+    ['client certificate', key(may, 'example.com', rules({ smtp_tls_cert_file: '/c.pem' }))],
+    ['trust anchors', key(may, 'example.com', rules({ smtp_tls_CAfile: '/ca.pem' }))],
+    ['fingerprint digest', key(may, 'example.com', rules({ smtp_tls_fingerprint_digest: 'sha1' }))],
+  ])('not with another %s', (_, other) => {
+    expect(other).not.toBe(key());
   });
 });

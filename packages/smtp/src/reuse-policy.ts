@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto';
 import type { Config } from '@mailfleet/config';
 import { matchDomains } from '@mailfleet/lookup';
-import { nexthopDomain, recordText, requiresMatch, type TlsPolicy } from '@mailfleet/tls';
+import { nexthopDomain, policyTerms, requiresMatch, type TlsPolicy } from '@mailfleet/tls';
 import type { Batch, Protocol } from './delivery.ts';
 import type { Host } from './hosts.ts';
 
@@ -109,22 +109,19 @@ export const endpointKey = (
   destination: string,
   login: readonly string[],
 ): string => {
-  const { level, match, protocols, ciphers, excludeCiphers, serverName, trustAnchors, published, tlsa } =
-    policy;
-  const records = tlsa === undefined ? [] : [tlsa.base, tlsa.names, tlsa.records.map(recordText).sort()];
-  const terms =
-    level === 'none'
-      ? []
-      : [
-          match,
-          trustAnchors?.digest,
-          protocols,
-          ciphers,
-          excludeCiphers,
-          serverName,
-          published?.failure,
-          records,
-        ];
+  const { level } = policy;
+  const terms = level === 'none' ? '' : policyTerms(policy);
   const verified = requiresMatch(level) ? [destination] : [];
   return JSON.stringify([rules.identity, address, port, level, terms, verified, login]);
 };
+
+/**
+ * Which TLS sessions a connection may resume: those of the same service, nexthop and server, made under the same policy. What their full
+ * handshake proved then holds for this one.
+ */
+export const sessionKey = (
+  rules: ReuseRules,
+  { host, address, port }: Host,
+  policy: TlsPolicy,
+  destination: string,
+): string => JSON.stringify([rules.identity, destination, host, address, port, policyTerms(policy)]);

@@ -3,6 +3,7 @@
  * Servers on 127.0.0.x stand for hosts mx1.test, mx2.test, … in order of preference.
  */
 import { makeConfig } from '@mailfleet/config';
+import type { SessionTickets } from '@mailfleet/tls';
 import { type BatchIo, createDeliveryAgent, type DeliveryAgentOptions } from './agent.ts';
 import type {
   Batch,
@@ -42,6 +43,8 @@ export interface TestDelivery {
   /** Shared by several calls: what one parks the next may take. */
   readonly sessions?: SessionPool;
   readonly logins?: DeliveryAgentOptions['logins'];
+  /** TLS sessions that may be resumed, likewise. */
+  readonly tickets?: SessionTickets;
   /** The scheduler's hints. */
   readonly caching?: 'load' | 'load-store';
   readonly onRecord?: (result: RequestResult) => void | Promise<void>;
@@ -127,6 +130,7 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
     ...(delivery.sessions ? { sessions: delivery.sessions } : {}),
     ...(delivery.resolver ? { resolver: delivery.resolver } : {}),
     ...(delivery.logins ? { logins: delivery.logins } : {}),
+    ...(delivery.tickets ? { tickets: delivery.tickets } : {}),
     findHosts: delivery.findHosts ?? (async () => ({ kind: 'found', hosts, finalNexthop: false })),
     remark: ({ queueId, warning, text }) =>
       remarks.push(

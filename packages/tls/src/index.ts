@@ -2,7 +2,6 @@
 export type { TlsaPolicy } from './dane/decide.ts';
 export type { DaneAnswer, DaneDns } from './dane/find-tlsa.ts';
 export type { ServerFacts } from './dane/open-dane.ts';
-export { recordText } from './dane/tlsa.ts';
 export { createTlsClient, type HandshakeOptions, type TlsClient } from './handshake.ts';
 export { globalLevel, parseLevel, requiresMatch, requiresTls, type TlsLevel, usesDane } from './level.ts';
 export { type PeerVerdict, verifyPeer } from './peer.ts';
@@ -15,4 +14,12 @@ export {
   tlsPolicy,
 } from './policy.ts';
 export { openTlsPolicies, type TlsPolicies } from './policy-table.ts';
+export { type FleetKey, makeFleetKey, readFleetKey } from './tickets/fleet-key.ts';
+export { Resumption } from './tickets/resumption.ts';
+export {
+  policyTerms,
+  SessionTickets,
+  sessionLifetimeMs,
+  type TicketStore,
+} from './tickets/session-tickets.ts';
 export type { TrustAnchors } from './trust-anchors.ts';

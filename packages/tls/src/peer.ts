@@ -66,8 +66,18 @@ const hasName =
     certificate !== undefined &&
     namesOf(certificate).some((name) => wanted.some((each) => nameMatches(each, name)));
 
-/** @param digest `smtp_tls_fingerprint_digest` */
-export const verifyPeer = (socket: TLSSocket, policy: TlsPolicy, digest: string): PeerVerdict => {
+/**
+ * @param digest `smtp_tls_fingerprint_digest`
+ * @param inherited what the full handshake of a resumed session proved, under this very policy: it shows no certificate
+ */
+export const verifyPeer = (
+  socket: TLSSocket,
+  policy: TlsPolicy,
+  digest: string,
+  inherited?: Pick<PeerVerdict, 'kind' | 'distrust'>,
+): PeerVerdict => {
+  if (inherited !== undefined)
+    return { accepted: true, ...inherited, ...connectionFacts(socket, inherited.kind) };
   const raw = socket.getPeerCertificate().raw as Buffer | undefined;
   const certificate = raw === undefined ? undefined : new X509Certificate(raw);
   const tlsa =
@@ -92,11 +102,6 @@ export const verifyPeer = (socket: TLSSocket, policy: TlsPolicy, digest: string)
         : trusted
           ? 'Trusted'
           : 'Untrusted';
-  const protocol = socket.getProtocol() ?? 'unknown';
-  const cipher = socket.getCipher();
-  const bits = bitsOf(cipher.standardName);
-  const key = protocol === 'TLSv1.3' ? socket.getEphemeralKeyInfo() : undefined;
-  const exchange = key !== null && key !== undefined && 'name' in key ? ` key-exchange ${key.name}` : '';
   const error: unknown = tlsa === undefined || tlsa.matched ? socket.authorizationError : tlsa.reason;
   return {
     accepted: !mustMatch || matched,
@@ -104,6 +109,21 @@ export const verifyPeer = (socket: TLSSocket, policy: TlsPolicy, digest: string)
     ...((tlsa?.matched ?? (trusted || certificate === undefined))
       ? {}
       : { distrust: error instanceof Error ? error.message : String(error) }),
+    ...connectionFacts(socket, kind),
+  };
+};
+
+/** What the connection itself says, resumed or not. */
+const connectionFacts = (
+  socket: TLSSocket,
+  kind: PeerVerdict['kind'],
+): Pick<PeerVerdict, 'protocol' | 'summary'> => {
+  const protocol = socket.getProtocol() ?? 'unknown';
+  const cipher = socket.getCipher();
+  const bits = bitsOf(cipher.standardName);
+  const key = protocol === 'TLSv1.3' ? socket.getEphemeralKeyInfo() : undefined;
+  const exchange = key !== null && key !== undefined && 'name' in key ? ` key-exchange ${key.name}` : '';
+  return {
     protocol,
     summary: (server) =>
       `${kind} TLS connection established to ${server}: ${protocol} with cipher ${cipher.name} (${bits}/${bits} bits)${exchange}`,

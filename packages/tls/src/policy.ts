@@ -14,7 +14,8 @@ import { readTrustAnchors, type TrustAnchors } from './trust-anchors.ts';
 export type CipherGrade = 'high' | 'medium' | 'low' | 'export' | 'null';
 
 /**
- * Whatever changes what a session is worth to its user belongs into `endpointKey` (packages/smtp/src/reuse-policy.ts) too.
+ * Whatever changes what a session is worth to its user must be in `policyTerms` too: open and resumed sessions are shared by those. A new
+ * field is in it unless it is left out there.
  */
 export interface TlsPolicy {
   readonly kind: 'policy';

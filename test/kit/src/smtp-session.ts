@@ -78,7 +78,8 @@ export interface SmtpSession {
   /** All that the client sent, contents included, an entry for each time that it waited for replies; only with `record`. */
   readonly rounds: string[];
   helo: string;
-  tls: { protocol: string; cipher: string; servername: string } | undefined;
+  /** `resumed`: by a ticket of an earlier connection. */
+  tls: { protocol: string; cipher: string; servername: string; resumed: boolean } | undefined;
   user: string | undefined;
   messages: number;
   ended: boolean;
@@ -134,6 +135,7 @@ export async function runSession(wire: Wire, session: SmtpSession, options: Sess
       protocol: socket.getProtocol() ?? '',
       cipher: socket.getCipher().name,
       servername: String((socket as { servername?: string | false }).servername || ''),
+      resumed: socket.isSessionReused(),
     };
     session.helo = '';
     startTransactionAnew();

@@ -6,10 +6,19 @@
  * The end of the input is `undefined`, never an exception: peers of a mail client see broken connections all day.
  */
 import type { Socket } from 'node:net';
-import { type SecureContextOptions, TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
 
 /** Certificate and key of makeCertificates; `requestCert` asks the client for one of `ca`. */
 export type TlsOptions = SecureContextOptions & { readonly requestCert?: boolean };
+
+/** One context for all connections of a server: it holds the keys of its session tickets, so that clients may resume. */
+const contexts = new WeakMap<TlsOptions, SecureContext>();
+
+function contextOf(options: TlsOptions): SecureContext {
+  const context = contexts.get(options) ?? createSecureContext(options);
+  contexts.set(options, context);
+  return context;
+}
 
 const END_OF_CONTENT = Buffer.from('\r\n.\r\n');
 const STUFFED_DOT = Buffer.from('\r\n..');
@@ -146,7 +155,12 @@ export function openWire(socket: Socket, rounds?: string[]): Wire {
       socket.removeListener('data', onData);
       socket.removeListener('end', onEnd);
       input = Buffer.alloc(0);
-      const secure = new TLSSocket(socket, { ...options, isServer: true, rejectUnauthorized: false });
+      const secure = new TLSSocket(socket, {
+        secureContext: contextOf(options),
+        isServer: true,
+        rejectUnauthorized: false,
+        ...(options.requestCert === undefined ? {} : { requestCert: options.requestCert }),
+      });
       await new Promise<void>((resolve, reject) => {
         secure.once('secure', resolve);
         secure.once('error', reject);

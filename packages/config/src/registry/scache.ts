@@ -41,4 +41,11 @@ export const scache = {
     origin: 'mailfleet',
     doc: 'Parked sessions that a worker keeps with one server under one policy; when there are more, the oldest ends; 0 is no limit. Parked and busy sessions together are limited by smtp_worker_sessions.',
   },
+  tls_session_cache_key_file: {
+    type: 'file',
+    default: '',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'File with a random key of the whole fleet (openssl rand -base64 32). With it workers share TLS sessions in Redis, encrypted; without, each worker remembers its own where smtp_tls_session_cache_database is set. A new key costs full handshakes only.',
+  },
 } as const satisfies Entries;

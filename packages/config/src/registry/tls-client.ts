@@ -160,7 +160,7 @@ export const tlsClient = {
     seed: true,
     since: '2.2',
     lmtp: { since: '2.3' },
-    doc: 'Table that stores resumable TLS sessions; read by tlsmgr only, so per-service overrides do nothing.',
+    doc: 'Any name switches TLS session resumption on. No file is written: sessions are kept in the process, and with tls_session_cache_key_file in Redis for the fleet; that file alone switches it on, too.',
   },
   smtp_tls_session_cache_timeout: {
     type: 'time',
