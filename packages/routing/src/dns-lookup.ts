@@ -172,6 +172,7 @@ function dataOf(record: Answer): RecordData[LookupType] | undefined {
     case 'A':
     case 'AAAA':
     case 'CNAME':
+    case 'NS':
       return record.data;
     case 'MX':
       return { preference: record.data.preference ?? 0, exchange: record.data.exchange };

@@ -19,6 +19,7 @@ export interface RecordData {
   A: string;
   AAAA: string;
   CNAME: string;
+  NS: string;
   MX: { readonly preference: number; readonly exchange: string };
   SRV: { readonly priority: number; readonly weight: number; readonly port: number; readonly target: string };
   TLSA: {

@@ -143,6 +143,7 @@ function answerTo(question: Question, random: Random): Buffer {
     A: { type: 'A', name, ttl: 5, data: '192.0.2.1' },
     AAAA: { type: 'AAAA', name, ttl: 5, data: '2001:db8::1' },
     CNAME: { type: 'CNAME', name, ttl: 5, data: 'c.test' },
+    NS: { type: 'NS', name, ttl: 5, data: 'ns.test' },
     MX: { type: 'MX', name, ttl: 5, data: { preference: 1, exchange: 'm.test' } },
     SRV: { type: 'SRV', name, ttl: 5, data: { priority: 1, weight: 1, port: 25, target: 's.test' } },
     TLSA: {

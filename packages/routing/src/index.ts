@@ -2,6 +2,7 @@
 export { lookupKeys, senderKeys } from './address-keys.ts';
 export type { LookupFailure, LookupResult, LookupSettings } from './dns-lookup.ts';
 export type { LookupType, RecordData } from './dns-message.ts';
+export { type DnssecProbe, parseDnssecProbe } from './dnssec-probe.ts';
 export { findHosts } from './find-hosts.ts';
 export { createHostFinder, type HostFinder, type HostFinderOptions } from './host-finder.ts';
 export {

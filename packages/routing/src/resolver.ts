@@ -10,6 +10,7 @@ import { type Ask, withDnsCache } from './dns-cache.ts';
 import { exchange, type NameServer } from './dns-exchange.ts';
 import { type LookupResult, type LookupSettings, lookupRecords } from './dns-lookup.ts';
 import type { LookupType } from './dns-message.ts';
+import { type DnssecProbe, probeDnssec } from './dnssec-probe.ts';
 import { isHostname } from './hostname.ts';
 
 const DEFAULT_TIMEOUT_MS = 5000;
@@ -34,6 +35,10 @@ export interface ResolverOptions {
   /** Most answers kept. */
   readonly cacheSize?: number;
   readonly now?: () => number;
+  /** Asked once, when an answer is not validated that might be. */
+  readonly dnssecProbe?: DnssecProbe;
+  /** Is told when the probe finds no validation. */
+  readonly warn?: (sentence: string) => void;
   readonly resolvConf?: string;
 }
 
@@ -49,17 +54,34 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
     size: options.cacheSize ?? DEFAULT_CACHE_SIZE,
     now: options.now ?? (() => performance.now()),
   });
+  let { dnssecProbe } = options;
+  const lookUp = async <T extends LookupType>(
+    name: string,
+    type: T,
+    settings: LookupSettings,
+  ): Promise<LookupResult<T>> => {
+    const result = await lookupRecords(ask, name, type, settings);
+    const probe = dnssecProbe;
+    if (probe !== undefined && settings.dnssec === true && result.kind === 'ok' && !result.validated) {
+      dnssecProbe = undefined;
+      // No delivery waits for it.
+      void probeDnssec(ask, probe).then((sentence) => {
+        if (sentence !== undefined) options.warn?.(sentence);
+      });
+    }
+    return result;
+  };
   return {
     lookup: async (name, type, settings = {}) => {
       const { before, after } = searched(name, system.search, settings);
       for (const longer of before) {
-        const result = await lookupRecords(ask, longer, type, settings);
+        const result = await lookUp(longer, type, settings);
         if (result.kind !== 'notfound') return result;
       }
-      const asGiven = await lookupRecords(ask, name, type, settings);
+      const asGiven = await lookUp(name, type, settings);
       if (asGiven.kind !== 'notfound') return asGiven;
       for (const longer of after) {
-        const result = await lookupRecords(ask, longer, type, settings);
+        const result = await lookUp(longer, type, settings);
         if (result.kind !== 'notfound') return result;
       }
       return asGiven;

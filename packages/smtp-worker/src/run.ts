@@ -5,7 +5,7 @@
  */
 import type { Config } from '@mailfleet/config';
 import type { ScriptPort, WorkerPort } from '@mailfleet/queue';
-import { createHostFinder, createResolver, transportAgent } from '@mailfleet/routing';
+import { createHostFinder, createResolver, parseDnssecProbe, transportAgent } from '@mailfleet/routing';
 import { openSessionRegistry, openTicketStore } from '@mailfleet/scache';
 import { createDeliveryAgent, type DeliveryAgent, type Protocol, SessionPool } from '@mailfleet/smtp';
 import type { MailEvent, Progress, Telemetry } from '@mailfleet/telemetry';
@@ -83,7 +83,15 @@ function makeAgents(
   queue: WorkerPort,
   shared: { readonly sessions: SessionPool; readonly tickets: SessionTickets },
 ): (transport: string, protocol: Protocol) => DeliveryAgent {
-  const resolver = createResolver({ servers: config.get('dns_servers') });
+  const warn = (text: string): void =>
+    report('smtp').emit({ kind: 'remark', program: 'smtp', warning: true, text });
+  const dnssecProbe = parseDnssecProbe(config.get('dnssec_probe'));
+  if (dnssecProbe !== undefined && 'error' in dnssecProbe) throw new Error(dnssecProbe.error);
+  const resolver = createResolver({
+    servers: config.get('dns_servers'),
+    warn,
+    ...(dnssecProbe === undefined ? {} : { dnssecProbe }),
+  });
   const rollup = config.get('destination_site_rollup');
   const agents = new Map<string, DeliveryAgent>();
   const agentFor = (transport: string, protocol: Protocol): DeliveryAgent => {

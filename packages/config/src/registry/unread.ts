@@ -18,7 +18,6 @@ export const unread: readonly string[] = [
   'disable_mime_input_processing',
   'disable_mime_output_conversion',
   'dns_ncache_ttl_fix_enable',
-  'dnssec_probe',
   'enable_idna2003_compatibility',
   'enable_long_queue_ids',
   'error_notice_recipient',
