@@ -4,10 +4,10 @@
  * It keeps nothing: a request whose process dies or whose posting fails is handed out again by the queue.
  */
 import type { Config } from '@mailfleet/config';
-import type { BouncePort, IntakePort } from '@mailfleet/queue';
+import type { BouncePort, IntakePort, NoticeRequest, TranscriptNotice } from '@mailfleet/queue';
 import { createRouter } from '@mailfleet/routing';
 import { contextFrom, type Progress, type Telemetry, traceparentOf, withSpan } from '@mailfleet/telemetry';
-import { notify } from './notify.ts';
+import { notify, notifyOfSession } from './notify.ts';
 import { noticeSettings } from './settings.ts';
 import { openTemplates } from './templates.ts';
 
@@ -37,13 +37,25 @@ export async function runBounce(options: BounceOptions): Promise<void> {
   };
   const progress = options.progress?.expect('taking requests for notices');
   const work = { signal, name, ...(progress === undefined ? {} : { progress }) };
-  await queue.workNotices(work, async (request) => {
+  const traced = <R extends NoticeRequest | TranscriptNotice>(
+    request: R,
+    run: (request: R, traceparent: string | undefined) => Promise<void>,
+  ): Promise<void> => {
+    const { queueId, notice } = request;
     const spanOptions = {
       parent: contextFrom(request.traceparent),
-      attributes: { 'mailfleet.queue_id': request.queueId, 'mailfleet.notice': request.notice },
+      attributes: {
+        'mailfleet.notice': notice,
+        ...(queueId === undefined ? {} : { 'mailfleet.queue_id': queueId }),
+      },
     };
-    await withSpan('notify', spanOptions, (_span, spanContext) =>
-      notify(notifier, request, traceparentOf(spanContext) ?? request.traceparent),
+    return withSpan('notify', spanOptions, (_span, spanContext) =>
+      run(request, traceparentOf(spanContext) ?? request.traceparent),
     );
-  });
+  };
+  await queue.workNotices(
+    work,
+    (request) => traced(request, (...rest) => notify(notifier, ...rest)),
+    (request) => traced(request, (...rest) => notifyOfSession(notifier, ...rest)),
+  );
 }

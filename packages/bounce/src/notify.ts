@@ -6,7 +6,14 @@
  * under its derived queue id. The notice for the sender must be posted; a postmaster copy that cannot be is only
  * warned about, as bounce(8) does.
  */
-import type { BouncePort, IntakePort, NoticeMaterial, NoticeRequest } from '@mailfleet/queue';
+import type {
+  BouncePort,
+  IntakePort,
+  NoticeMaterial,
+  NoticeRequest,
+  RoutedRecipient,
+  TranscriptNotice,
+} from '@mailfleet/queue';
 import type { Router } from '@mailfleet/routing';
 import type { Envelope } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
@@ -16,6 +23,7 @@ import { type PlannedNotice, planNotices } from './plan.ts';
 import { writeReport } from './report.ts';
 import type { NoticeSettings } from './settings.ts';
 import type { Templates } from './templates.ts';
+import { writeTranscript } from './transcript.ts';
 
 export interface Notifier {
   readonly settings: NoticeSettings;
@@ -122,11 +130,7 @@ async function submit(
   queueId: string,
   { notice, envelope, original, traceparent }: Posting,
 ): Promise<void> {
-  const route = await router.route(notice.recipient, notice.sender);
-  if (route.kind === 'error') {
-    throw new Error(`no route for <${route.address}>: ${route.reason}`);
-  }
-  const { address, transport, nexthop } = route;
+  const routed = await routeTo(router, notice.recipient, notice.sender);
   const nowMs = now();
   const report = writeReport({
     queueId,
@@ -152,10 +156,51 @@ async function submit(
       messageId: report.messageId,
       ...(traceparent === undefined ? {} : { traceparent }),
     },
-    recipients: [{ index: 0, address, transport, nexthop }],
+    recipients: [routed],
     content,
     rememberMs,
   });
+}
+
+async function routeTo(
+  router: Notifier['router'],
+  recipient: string,
+  sender: string,
+): Promise<RoutedRecipient> {
+  const route = await router.route(recipient, sender);
+  if (route.kind === 'error') {
+    throw new Error(`no route for <${route.address}>: ${route.reason}`);
+  }
+  const { address, transport, nexthop } = route;
+  return { index: 0, address, transport, nexthop };
+}
+
+/** Posts a session's transcript to the postmaster, under the queue id that the request brings. */
+export async function notifyOfSession(
+  { now, queue, router, settings, telemetry }: Notifier,
+  request: TranscriptNotice,
+  traceparent: string | undefined,
+): Promise<void> {
+  const nowMs = now();
+  const { noticeQueueId, peer, program, queueId } = request;
+  const { bytes, messageId, recipient } = writeTranscript(request, settings, nowMs);
+  const sender = settings.doubleBounceAddress;
+  await queue.accept({
+    envelope: {
+      queueId: noticeQueueId,
+      sender,
+      sizeBytes: bytes.length,
+      arrivalMs: nowMs,
+      createdMs: nowMs,
+      messageId,
+      ...(traceparent === undefined ? {} : { traceparent }),
+    },
+    recipients: [await routeTo(router, recipient, sender)],
+    content: { kind: 'inline', bytes },
+    rememberMs,
+  });
+  const text = `transcript of the session with ${peer} to postmaster: ${noticeQueueId}`;
+  telemetry.emit({ kind: 'remark', program, text, ...(queueId === undefined ? {} : { queueId }) });
 }
 
 async function conclude(

@@ -24,6 +24,7 @@ export interface NoticeSettings {
   /** Whether mail with REQUIRETLS is returned without its content, and then without REQUIRETLS (`requiretls_redact_dsn`). */
   readonly requireTlsRedact: boolean;
   readonly delayNoticeRecipient: string;
+  readonly errorNoticeRecipient: string;
 }
 
 export function noticeSettings(config: Config): NoticeSettings {
@@ -50,5 +51,6 @@ export function noticeSettings(config: Config): NoticeSettings {
     bounceNoticeRecipient: qualified(config.get('bounce_notice_recipient')),
     doubleBounceNoticeRecipient: qualified(config.get('2bounce_notice_recipient')),
     delayNoticeRecipient: qualified(config.get('delay_notice_recipient')),
+    errorNoticeRecipient: qualified(config.get('error_notice_recipient')),
   };
 }

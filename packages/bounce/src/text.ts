@@ -10,10 +10,10 @@ import { printable, quotedAddress } from '@mailfleet/telemetry';
 const foldColumns = 79;
 
 /** Folds at blanks; continuation lines are indented by four, a word longer than a line stays whole. */
-export function fold(text: string): string[] {
+export function fold(text: string, columns = foldColumns): string[] {
   const lines: string[] = [];
   let rest = printable(text);
-  let room = foldColumns;
+  let room = columns;
   while (rest.length > room) {
     let cut = rest.lastIndexOf(' ', room);
     if (cut <= 0) {
@@ -24,7 +24,7 @@ export function fold(text: string): string[] {
     }
     lines.push(rest.slice(0, cut));
     rest = rest.slice(cut).trimStart();
-    room = foldColumns - 4;
+    room = columns - 4;
   }
   lines.push(rest);
   return lines.filter((line) => line !== '').map((line, index) => (index === 0 ? line : `    ${line}`));

@@ -4,7 +4,7 @@
  */
 import type { Config } from '@mailfleet/config';
 import { type MatchList, matchDomains, matchNetworks } from '@mailfleet/lookup';
-import type { IntakePort } from '@mailfleet/queue';
+import type { IntakePort, TranscriptPort } from '@mailfleet/queue';
 import { createRouter, type Router } from '@mailfleet/routing';
 import type { Telemetry } from '@mailfleet/telemetry';
 
@@ -12,7 +12,7 @@ const QUEUE_DEADLINE_MS = 10_000;
 
 export interface IntakeOptions {
   readonly config: Config;
-  readonly queue: IntakePort;
+  readonly queue: IntakePort & TranscriptPort;
   readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
   /**
    * How long the queue may take to answer (default 10 seconds), after which the client is told to try again and the queue takes

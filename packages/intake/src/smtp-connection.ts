@@ -10,6 +10,7 @@ import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 import { domainOf } from './address.ts';
 import { enqueue } from './enqueue.ts';
 import type { Intake } from './intake.ts';
+import { SessionErrors } from './session-errors.ts';
 import type { RcptCommand } from './smtp-command.ts';
 import { decodeXtext, type MailCommand, parseMail, parseRcpt, type Reply } from './smtp-command.ts';
 import type { IntakeSmtpServer } from './smtp-server.ts';
@@ -29,6 +30,7 @@ export class IntakeConnection extends SMTPConnection {
   #mayXclient = false;
   #mayXforward = false;
   #mayXverp = false;
+  #sessionErrors: SessionErrors | undefined;
 
   constructor(server: IntakeSmtpServer, ...rest: SocketAndOptions) {
     super(server, ...rest);
@@ -36,6 +38,7 @@ export class IntakeConnection extends SMTPConnection {
     const [socket] = rest;
     Object.defineProperty(socket, 'readyState', { get: () => (socket.writable ? 'open' : 'closed') });
     this.#intake = server.intake;
+    this.#sessionErrors = SessionErrors.from(server.intake.config);
     this.#trusted = server.trusted;
   }
 
@@ -84,6 +87,7 @@ export class IntakeConnection extends SMTPConnection {
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
     // The package has no other reply of several lines with this code than the one to EHLO.
     if (code === 250 && Array.isArray(data) && this.#mayXverp) data = [...data, 'XVERP'];
+    this.#sessionErrors?.reply(code, Array.isArray(data) ? data : [data ?? '']);
     const complete = typeof data === 'string' && /^[245]\.\d{1,3}\.\d{1,3} /.test(data);
     super.send(code, data, complete ? false : context);
     // A client that names too many recipients (452) sends the rest later and has done nothing wrong.
@@ -99,6 +103,21 @@ export class IntakeConnection extends SMTPConnection {
     this.#mail = undefined;
     this.#recipients = [];
     this.#forwarded = new Map();
+  }
+
+  override _onCommand(command: Buffer, callback?: () => void): void {
+    this.#sessionErrors?.command(command.toString());
+    super._onCommand(command, callback);
+  }
+
+  override _onClose(): void {
+    super._onClose();
+    const errors = this.#sessionErrors;
+    this.#sessionErrors = undefined;
+    const peer = `${loopbackName(this.clientAddress) ?? 'unknown'}[${this.clientAddress}]:${this.remotePort}`;
+    errors?.tell(this.#intake.queue, peer).catch((error: unknown) => {
+      this.#intake.telemetry.log.info(`no transcript of the session with ${peer}: ${String(error)}`);
+    });
   }
 
   override handler_MAIL(line: Buffer, callback: () => void): void {

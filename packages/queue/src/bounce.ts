@@ -14,7 +14,8 @@ const PAGE = 1_000;
 export function makeBouncePort(context: QueueContext): BouncePort {
   const timelineMs = context.config.get('message_timeline_time');
   return {
-    workNotices: async (options, handle) => (await context.bull()).notices.work(options, handle),
+    workNotices: async (options, handle, handleTranscript) =>
+      (await context.bull()).notices.work(options, handle, handleTranscript),
 
     async noticeMaterial({ shard, queueId, notice }) {
       const key = keysOfShard(context, shard).message(queueId);

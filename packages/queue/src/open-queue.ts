@@ -11,12 +11,21 @@ import { makeIntakePort } from './intake.ts';
 import { keysOf } from './keys.ts';
 import { makeOperatorPort } from './operator.ts';
 import type { OperatorPort } from './operator-ports.ts';
-import type { BoardPort, BouncePort, IntakePort, SchedulerPort, ScriptPort, WorkerPort } from './ports.ts';
+import type {
+  BoardPort,
+  BouncePort,
+  IntakePort,
+  SchedulerPort,
+  ScriptPort,
+  TranscriptPort,
+  WorkerPort,
+} from './ports.ts';
 import { type Connection, type ConnectionLog, makeConnections, parseRedisUrl } from './redis/connection.ts';
 import { checkSafety, type Preflight } from './redis/preflight.ts';
 import { makeSchedulerPort } from './scheduler.ts';
 import { allScripts } from './scripts/all.ts';
 import { laneRunner, promptRunner, unrepeatedRunner } from './scripts/lanes.ts';
+import { makeTranscriptPort } from './transcripts.ts';
 import { makeWorkerPort } from './worker.ts';
 
 /** How long a Redis that does not answer is waited for at the start. Later it is waited for without end. */
@@ -28,6 +37,7 @@ export type Queue = IntakePort &
   BouncePort &
   OperatorPort &
   ScriptPort &
+  TranscriptPort &
   DestinationPort &
   BoardPort & {
     /** Resolves when Redis answers; waits while it is away. */
@@ -88,6 +98,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
     ...makeWorkerPort(context),
     ...makeBouncePort(context),
     ...withDestinations(context, makeOperatorPort(context, intake, telemetry)),
+    ...makeTranscriptPort(context, intake),
     openScripts: (scripts) => unrepeatedRunner(connections, scripts),
     scriptKeys: (shard) => keysOfShard({ shards }, shard),
     async boardQueues() {

@@ -184,6 +184,25 @@ export interface NoticeRequest {
   readonly traceparent?: string;
 }
 
+/** A session's transcript for the postmaster, whom `notify_classes` names; nobody waits for it. No content, no secret. */
+export interface TranscriptNotice {
+  readonly shard: number;
+  readonly notice: 'transcript';
+  /** Message that it happened to; absent: a session of the intake. */
+  readonly queueId?: string;
+  /** Queue id that the notice gets, also when the request is run twice. */
+  readonly noticeQueueId: string;
+  /** The classes of its errors that are told. */
+  readonly classes: readonly string[];
+  /** `smtp`, `lmtp`, or `smtpd` of the intake. */
+  readonly program: string;
+  /** `name[address]:port` of the other side. */
+  readonly peer: string;
+  readonly lines: readonly string[];
+  readonly atMs: number;
+  readonly traceparent?: string;
+}
+
 /** Another scheduler leads the shard: stop leading it. Thrown by every call that takes a lease, except the lease calls. */
 export class LeaseLostError extends Error {
   readonly code = 'LEASE_LOST';
@@ -282,6 +301,12 @@ export interface ClaimedBatch {
   readonly signal: AbortSignal;
 }
 
+/** For those who hold sessions. */
+export interface TranscriptPort {
+  /** Asks for a notice to the postmaster. Rejects when it cannot be asked for now: then there is none. */
+  requestTranscript(notice: Omit<TranscriptNotice, 'noticeQueueId'>): Promise<void>;
+}
+
 /** The worker's port. */
 export interface WorkerPort {
   /**
@@ -336,6 +361,7 @@ export interface BouncePort {
       readonly progress?: () => void;
     },
     handle: (request: NoticeRequest) => Promise<void>,
+    handleTranscript?: (notice: TranscriptNotice) => Promise<void>,
   ): Promise<void>;
   noticeMaterial(request: NoticeRequest): Promise<NoticeMaterial | undefined>;
   /**

@@ -76,6 +76,7 @@ function partsWith(queue: Partial<BatchDeliveryParts['queue']>): BatchDeliveryPa
       openRecipients: async () => ({ open: [], inDoubt: false }),
       markInDoubt: () => {},
       record: async () => ({ duplicates: 0 }),
+      requestTranscript: async () => {},
       ...queue,
     },
   };

@@ -6,13 +6,13 @@
  * does not wait for one record before the next transaction. When an outcome cannot be recorded it stops after
  * the transaction in flight and this rejects: the batch comes back, with the unrecorded message in doubt.
  */
-import type { ClaimedBatch, WorkerPort } from '@mailfleet/queue';
-import type { Batch, DeliveryAgent, DeliveryRequest, RequestResult } from '@mailfleet/smtp';
+import type { ClaimedBatch, TranscriptNotice, TranscriptPort, WorkerPort } from '@mailfleet/queue';
+import type { Batch, DeliveryAgent, DeliveryRequest, RequestResult, Transcript } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
 import { outcomeEvent, traceDelivery } from './report.ts';
 
 export interface BatchDeliveryParts {
-  readonly queue: Pick<WorkerPort, 'content' | 'openRecipients' | 'markInDoubt' | 'record'>;
+  readonly queue: Pick<WorkerPort, 'content' | 'openRecipients' | 'markInDoubt' | 'record'> & TranscriptPort;
   readonly agent: DeliveryAgent;
   readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
 }
@@ -42,6 +42,7 @@ export async function deliverClaimed(
       const { duplicates } = await queue.record(batch, result);
       const request = requestOf(batch, result);
       traceDelivery(batch, request, result);
+      for (const transcript of result.transcripts ?? []) tellTranscript(batch, request, transcript, parts);
       const delivered = result.outcomes.some(({ kind }) => kind === 'delivered');
       // A worker that stood still past its lease finishes the transaction that it was in.
       if (duplicates > 0 && delivered) {
@@ -58,6 +59,30 @@ export async function deliverClaimed(
       for (const outcome of result.outcomes) telemetry.emit(outcomeEvent(batch, request, outcome));
     },
     signal: claimed.signal,
+  });
+}
+
+/** Asks for a notice to the postmaster; delivery does not wait for it. */
+function tellTranscript(
+  batch: Batch,
+  { envelope }: DeliveryRequest,
+  { classes, relay, lines }: Transcript,
+  { queue, telemetry }: BatchDeliveryParts,
+): void {
+  const { queueId, traceparent } = envelope;
+  const notice: Omit<TranscriptNotice, 'noticeQueueId'> = {
+    shard: batch.shard,
+    notice: 'transcript',
+    queueId,
+    classes,
+    program: batch.protocol,
+    peer: relay,
+    lines,
+    atMs: Date.now(),
+    ...(traceparent === undefined ? {} : { traceparent }),
+  };
+  queue.requestTranscript(notice).catch((error: unknown) => {
+    telemetry.log.warn({ queueId }, `no transcript for the postmaster: ${String(error)}`);
   });
 }
 

@@ -4,7 +4,7 @@
  * within `batch_lease_time`. When `signal` aborts it finishes the transactions in flight and gives the rest back.
  */
 import type { Config } from '@mailfleet/config';
-import type { ScriptPort, WorkerPort } from '@mailfleet/queue';
+import type { ScriptPort, TranscriptPort, WorkerPort } from '@mailfleet/queue';
 import { createHostFinder, createResolver, parseDnssecProbe, transportAgent } from '@mailfleet/routing';
 import { openSessionRegistry, openTicketStore } from '@mailfleet/scache';
 import { createDeliveryAgent, type DeliveryAgent, type Protocol, SessionPool } from '@mailfleet/smtp';
@@ -17,7 +17,7 @@ import { reportCache } from './report-cache.ts';
 
 export interface SmtpWorkerOptions {
   readonly config: Config;
-  readonly queue: WorkerPort & ScriptPort;
+  readonly queue: WorkerPort & ScriptPort & TranscriptPort;
   readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
   /** Unique per process; shown in timelines. */
   readonly name: string;

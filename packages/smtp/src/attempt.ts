@@ -17,6 +17,7 @@ import type {
   Recipient,
   RequestResult,
   TimelineStep,
+  Transcript,
 } from './delivery.ts';
 import type { HostMemory } from './host-memory.ts';
 import { type Reply, replyText } from './reply.ts';
@@ -74,6 +75,7 @@ export class Attempt {
   readonly #handedOffMs: number;
   readonly #outcomes: Outcome[] = [];
   readonly #steps: TimelineStep[] = [];
+  readonly #transcripts: Transcript[] = [];
   #recipients: readonly Recipient[];
   #marks: Mark[];
   #session: SessionFacts = noSession;
@@ -135,6 +137,13 @@ export class Attempt {
       text,
       ...(warning ? { warning } : {}),
     });
+  }
+
+  /** No notices about notices: mail of the null sender and of the double-bounce address has none. */
+  addTranscript(transcript: Transcript): void {
+    const { sender } = this.request.envelope;
+    const { doubleBounceAddress } = this.#around.settings;
+    if (sender !== '' && sender.toLowerCase() !== doubleBounceAddress) this.#transcripts.push(transcript);
   }
 
   startSession(facts: SessionFacts): void {
@@ -230,6 +239,7 @@ export class Attempt {
       outcomes: this.#outcomes,
       steps: this.#steps,
       ...(this.#hopStatus === undefined ? {} : { hopStatus: this.#hopStatus }),
+      ...(this.#transcripts.length === 0 ? {} : { transcripts: this.#transcripts }),
     };
   }
 

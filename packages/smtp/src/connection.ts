@@ -10,6 +10,7 @@
  */
 import type { Socket } from 'node:net';
 import { connect as connectTls, TLSSocket, type ConnectionOptions as TlsOptions } from 'node:tls';
+import type { DialogueObserver } from '@mailfleet/telemetry';
 import { type Reply, ReplyParser, type ReplyParserOptions } from './reply.ts';
 
 /** `data-error`: a table of ours that every reply line must pass could not be asked. */
@@ -24,6 +25,8 @@ export interface ConnectionLimits extends Omit<ReplyParserOptions, 'filter'> {
 export interface ConnectionOptions extends ConnectionLimits, Pick<ReplyParserOptions, 'filter'> {
   /** Milliseconds of a clock that never jumps. */
   readonly steadyNow: () => number;
+  /** See the dialogue as it goes: commands and replies, no content. */
+  readonly observers?: readonly DialogueObserver[];
 }
 
 /** What the connection noticed besides replies. */
@@ -64,6 +67,7 @@ export class Connection {
       {
         onReply: (reply) => {
           this.#replies.push(reply);
+          for (const observer of limits.observers ?? []) observer.received(reply.text);
           this.#rouse();
           if (this.#replies.length - this.#next > MAX_UNREAD_REPLIES) this.#fail('lost');
         },
@@ -117,8 +121,10 @@ export class Connection {
     if (this.calm) await this.#sleep();
   }
 
-  write(data: string | Buffer): void {
+  /** @param shown the commands in it, for observers: a string is commands, bytes are content unless this says otherwise */
+  write(data: string | Buffer, shown = typeof data === 'string' ? data : ''): void {
     if (this.#failure !== undefined) return;
+    if (shown !== '') for (const observer of this.#limits.observers ?? []) observer.sent(shown);
     this.#lastIo = this.#limits.steadyNow();
     this.#socket.write(data, this.#onWritten);
   }

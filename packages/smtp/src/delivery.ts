@@ -166,4 +166,16 @@ export interface RequestResult {
   /** Present: negative concurrency feedback. Absent: positive, even when all recipients were deferred. */
   readonly hopStatus?: HopStatus;
   readonly steps: readonly TimelineStep[];
+  /** Sessions with an error that `notify_classes` wants told to the postmaster. */
+  readonly transcripts?: readonly Transcript[];
+}
+
+/** A session that went wrong, for a notice to the postmaster. No content, no secret. */
+export interface Transcript {
+  /** protocol: replies that no server should give; data: the message could not be read. */
+  readonly classes: readonly ('protocol' | 'data')[];
+  /** `name[address]:port` */
+  readonly relay: string;
+  /** `Out: …` and `In: …` */
+  readonly lines: readonly string[];
 }

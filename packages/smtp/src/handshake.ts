@@ -13,6 +13,7 @@ import { noFeatures, parseDiscard, parseEhlo, parseGreeting } from './ehlo.ts';
 import { type Reply, replyText } from './reply.ts';
 import type { ServerMaps } from './server-maps.ts';
 import type { Session } from './session.ts';
+import { isProtocolError } from './stages.ts';
 
 export type HandshakeEnd =
   | { readonly kind: 'ready' }
@@ -253,12 +254,14 @@ const ioEnd = (context: HandshakeContext, failure: IoFailure, where: string): Ha
         quit: false,
       };
 
-const refused = ({ session }: HandshakeContext, reply: Reply, soften: boolean): HandshakeEnd =>
-  siteFailure(
+const refused = ({ session }: HandshakeContext, reply: Reply, soften: boolean): HandshakeEnd => {
+  if (isProtocolError(reply.code)) session.wentWrong('protocol');
+  return siteFailure(
     soften ? `4${reply.status.slice(1)}` : reply.status,
     `host ${session.name} refused to talk to me: ${replyText(reply)}`,
     reply,
   );
+};
 
 const pixWorkarounds = async (context: HandshakeContext): Promise<string[] | HandshakeEnd> => {
   const { around, attempt, session, maps } = context;

@@ -356,6 +356,7 @@ export class HostLoop {
     if (end.kind === 'failed') {
       if (end.final === true) attempt.finalServer = true;
       attempt.failAll(end.scope, end.failure);
+      session.transactionOver(attempt);
       attempt.endSession();
       if (end.quit) await session.quit();
       else session.connection.destroy();
@@ -397,6 +398,7 @@ export class HostLoop {
     const { session } = kept;
     const healthy = session.reusable && session.connection.failure === undefined;
     if (session.ahead !== undefined && !healthy) session.aheadFailed(attempt);
+    session.transactionOver(attempt);
     attempt.endSession();
     session.attempt = undefined;
     // Only the host that served a request first is what its nexthop leads to; the others had its leavings.

@@ -5,6 +5,7 @@
  * that signals a protocol error, a failed handshake. Refused senders and recipients do not.
  */
 import type { Socket } from 'node:net';
+import { DialogueRecorder } from '@mailfleet/telemetry';
 import type { Opening } from './ahead.ts';
 import type { Attempt, Surroundings } from './attempt.ts';
 import { type Endpoint, nameAddress, nameAddressPort } from './connect.ts';
@@ -47,6 +48,9 @@ export class Session {
   #aheadLost = false;
   /** The request being served, for log lines. */
   attempt: Attempt | undefined;
+  /** Kept only where `notify_classes` may want it. */
+  readonly #recorder: DialogueRecorder | undefined;
+  readonly #errors = new Set<'protocol' | 'data'>();
 
   constructor(socket: Socket, endpoint: Endpoint, around: Surroundings, filter?: ReplyFilter) {
     this.endpoint = endpoint;
@@ -55,9 +59,20 @@ export class Session {
     this.relay = nameAddressPort(endpoint);
     this.startedMs = around.now();
     const { settings, steadyNow } = around;
+    const recorder = settings.transcriptClasses.size > 0 ? new DialogueRecorder('client') : undefined;
+    this.#recorder = recorder;
+    const observer = recorder && {
+      sent: (text: string) => recorder.client(redact(text, this.secrets)),
+      received: (text: string) => recorder.server(redact(text, this.secrets)),
+    };
     this.connection = new Connection(
       socket,
-      { ...settings, steadyNow, ...(filter ? { filter } : {}) },
+      {
+        ...settings,
+        steadyNow,
+        ...(filter ? { filter } : {}),
+        ...(observer ? { observers: [observer] } : {}),
+      },
       {
         onLongLine: (head) =>
           this.#warn(`${this.relay}: response longer than ${around.settings.lineLengthLimit}: ${head}...`),
@@ -67,6 +82,22 @@ export class Session {
         onDataError: (why) => this.#remark(`${settings.protocol}_reply_filter lookup error: ${why}`, true),
       },
     );
+  }
+
+  /** An error that the postmaster may want to hear of; a server that breaks the protocol serves no other message. */
+  wentWrong(error: 'protocol' | 'data'): void {
+    this.#errors.add(error);
+    if (error === 'protocol') this.reusable = false;
+  }
+
+  /** The transaction at hand is over: its transcript, where it had an error of a class that is told, goes to its attempt. */
+  transactionOver(attempt: Attempt): void {
+    const { transcriptClasses } = this.#around.settings;
+    const classes = [...this.#errors].filter((error) => transcriptClasses.has(error));
+    if (this.#recorder !== undefined && classes.length > 0) {
+      attempt.addTranscript({ classes, relay: this.relay, lines: this.#recorder.lines() });
+    }
+    this.#errors.clear();
   }
 
   /** The same server under the name by which another destination knows it. */
@@ -150,7 +181,7 @@ export class Session {
   }
 
   #onGarbage(line: string): void {
-    this.reusable = false;
+    this.wentWrong('protocol');
     if (!this.features.pipelining) return;
     const { protocol, helpfulWarnings } = this.#around.settings;
     this.#warn(`non-${protocol === 'lmtp' ? 'LMTP' : 'ESMTP'} response from ${this.relay}: ${line}`);

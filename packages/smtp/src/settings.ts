@@ -46,6 +46,10 @@ export interface AgentSettings extends ConnectSettings, ConnectionLimits, Envelo
   readonly chunking: boolean;
   readonly lineLimit: number;
   readonly softBounce: boolean;
+  /** Those of `notify_classes` that a session's transcript is for. */
+  readonly transcriptClasses: ReadonlySet<string>;
+  /** In lower case: mail that no notice is made about. */
+  readonly doubleBounceAddress: string;
   readonly helpfulWarnings: boolean;
   /** LMTP: a success is final delivery even when the server does not offer DSN. */
   readonly assumeFinal: boolean;
@@ -98,6 +102,10 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   perRequestDeadline: config.getFor(protocol, 'smtp_per_request_deadline'),
   quoteEnvelope: config.getFor(protocol, 'smtp_quote_rfc821_envelope'),
   softBounce: config.get('soft_bounce'),
+  transcriptClasses: new Set(
+    config.get('notify_classes').filter((name) => name === 'protocol' || name === 'data'),
+  ),
+  doubleBounceAddress: `${config.get('double_bounce_sender')}@${config.get('myhostname')}`.toLowerCase(),
   helpfulWarnings: config.get('helpful_warnings'),
   assumeFinal: protocol === 'lmtp' && config.get('lmtp_assume_final'),
   addressLimit: config.getFor(protocol, 'smtp_mx_address_limit'),

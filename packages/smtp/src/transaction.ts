@@ -221,7 +221,7 @@ export class Transaction {
     const quitsAlong = proven && !keep;
     const rest = quitsAlong ? 'QUIT\r\n' : proven && keep ? this.#openNext() : '';
     const opening = commands.text.replace(/DATA\r\n$/, `BDAT ${chunk.length} LAST\r\n`);
-    connection.write(Buffer.concat([Buffer.from(opening), chunk, Buffer.from(rest)]));
+    connection.write(Buffer.concat([Buffer.from(opening), chunk, Buffer.from(rest)]), opening + rest);
     this.#due.push(...commands.stages.slice(0, -1));
     if (!(await this.#sync())) return this.#ended();
     const replies = around.settings.protocol === 'lmtp' ? Math.max(this.#accepted.length, 1) : 1;
@@ -387,7 +387,7 @@ export class Transaction {
   }
 
   #rejection(reply: Reply, stage: string): Failure {
-    if (isProtocolError(reply.code)) this.#context.session.reusable = false;
+    if (isProtocolError(reply.code)) this.#context.session.wentWrong('protocol');
     const reason = `host ${this.#context.session.name} said: ${replyText(reply)} (in reply to ${stage})`;
     const digit = reply.status[0];
     return digit === '4' || digit === '5'
@@ -428,7 +428,8 @@ export class Transaction {
 
     if (Buffer.isBuffer(content) && content.length <= PIECE_BYTES && !session.delayDot) {
       this.#beforeDot(this.#accepted);
-      connection.write(encoder.encodeWhole(content, tail()));
+      const rest = tail();
+      connection.write(encoder.encodeWhole(content, rest), `.\r\n${rest}`);
     } else {
       const sent = await this.#sendPieces(encoder, content);
       if (sent !== 'sent') return sent;
@@ -438,7 +439,8 @@ export class Transaction {
         await around.sleep(around.settings.pix.delayMs);
       }
       this.#beforeDot(this.#accepted);
-      connection.write(encoder.end(tail()));
+      const rest = tail();
+      connection.write(encoder.end(rest), `.\r\n${rest}`);
     }
     if (connection.backlog > 0) {
       const failure = await connection.drained(around.settings.timeouts.dataXfer);
@@ -481,6 +483,7 @@ export class Transaction {
       // Not the message's fault for all we know: deferred. The server must not see a dot, so the connection goes.
       const why = error instanceof Error ? error.message : String(error);
       attempt.remark(`content cannot be read: ${why}`, true);
+      session.wentWrong('data');
       attempt.finalServer = true;
       attempt.failAll('message', { status: '4.3.0', reason: 'unreadable mail queue entry' });
       return { kind: 'broken' };

@@ -20,7 +20,6 @@ export const unread: readonly string[] = [
   'dns_ncache_ttl_fix_enable',
   'enable_idna2003_compatibility',
   'enable_long_queue_ids',
-  'error_notice_recipient',
   'export_environment',
   'fast_flush_domains',
   'force_mime_input_conversion',

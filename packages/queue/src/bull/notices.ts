@@ -4,7 +4,7 @@
  */
 import { type Job, Queue, Worker } from 'bullmq';
 import { NOTICE_QUEUE, type ShardKeys } from '../keys.ts';
-import type { NoticeRequest } from '../ports.ts';
+import type { NoticeRequest, TranscriptNotice } from '../ports.ts';
 import { aborted } from './batches.ts';
 import {
   type BullContext,
@@ -21,15 +21,21 @@ const TRIES_WITHOUT_LIMIT = 1_000_000_000;
 /** Notices of one shard built at once by a process: each may hold a returned content. */
 const CONCURRENCY = 8;
 
-type NoticeQueue = Queue<NoticeRequest, unknown, string>;
+/** A transcript that cannot be posted by then is given up: nobody waits for it. */
+const TRANSCRIPT_TRIES = 5;
+
+type Request = NoticeRequest | TranscriptNotice;
+type NoticeQueue = Queue<Request, unknown, string>;
 
 export interface Notices {
   queue(shard: number): NoticeQueue;
   add(requests: readonly NoticeRequest[]): Promise<void>;
+  addTranscript(notice: TranscriptNotice): Promise<void>;
   /** Hands requests to `handle` until `signal` aborts and all handlers ended. */
   work(
     options: { readonly name: string; readonly signal: AbortSignal; readonly progress?: () => void },
     handle: (request: NoticeRequest) => Promise<void>,
+    handleTranscript?: (notice: TranscriptNotice) => Promise<void>,
   ): Promise<void>;
   close(): Promise<void>;
 }
@@ -74,21 +80,25 @@ export function makeNotices(context: BullContext, shards: readonly ShardKeys[], 
         ),
       );
     },
-    async work({ name, signal, progress }, handle) {
+    async addTranscript(notice) {
+      await queue(notice.shard).add(notice.notice, notice, { attempts: TRANSCRIPT_TRIES });
+    },
+    async work({ name, signal, progress }, handle, handleTranscript) {
       if (signal.aborted) return;
       const watched: Parameters<typeof watchTakings>[0][number][] = [];
       const workers = shards.map((keys, shard) => {
         const takings = new Takings(CONCURRENCY);
         watched.push({ takings, queue: queue(shard) });
-        const take = async (job: Job<NoticeRequest>): Promise<void> => {
+        const take = async (job: Job<Request>): Promise<void> => {
           takings.begin();
           try {
-            await handle(job.data);
+            if (job.data.notice === 'transcript') await handleTranscript?.(job.data);
+            else await handle(job.data);
           } finally {
             takings.end();
           }
         };
-        const worker = new Worker<NoticeRequest>(NOTICE_QUEUE, take, {
+        const worker = new Worker<Request>(NOTICE_QUEUE, take, {
           connection: context.connection,
           prefix: keys.bull,
           name,
@@ -100,7 +110,7 @@ export function makeNotices(context: BullContext, shards: readonly ShardKeys[], 
         worker.on('error', reportError(context.log, 'notice worker'));
         worker.on('failed', (job, error) => {
           context.log.warn(
-            `${job?.data.queueId}: notice (${job?.data.notice}) not sent, trying again in ${RETRY_MS / 1000} s: ${error.message}`,
+            `${job?.data.queueId ?? 'intake'}: notice (${job?.data.notice}) not sent, trying again in ${RETRY_MS / 1000} s: ${error.message}`,
           );
         });
         return worker;
