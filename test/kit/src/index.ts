@@ -23,6 +23,7 @@ export type {
   Hooks,
   ReceivedMessage,
   ReceivedRecipient,
+  ServerMechanism,
   SmtpSession,
   Stage,
 } from './smtp-session.ts';

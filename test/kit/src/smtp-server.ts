@@ -4,7 +4,13 @@
  */
 import { createServer, type Socket } from 'node:net';
 import { runDialogue } from './dialogue.ts';
-import { type Hooks, type ReceivedMessage, runSession, type SmtpSession } from './smtp-session.ts';
+import {
+  type Hooks,
+  type ReceivedMessage,
+  runSession,
+  type ServerMechanism,
+  type SmtpSession,
+} from './smtp-session.ts';
 import { waitFor } from './wait.ts';
 import { openWire, type TlsOptions } from './wire.ts';
 
@@ -36,6 +42,8 @@ export interface SmtpServerOptions {
   readonly tlsWrapper?: boolean;
   /** user -> password for AUTH PLAIN and LOGIN; announce it with a keyword. */
   readonly users?: Readonly<Record<string, string>>;
+  /** Further AUTH mechanisms by name; a user that they let in must be one of `users`. */
+  readonly mechanisms?: Readonly<Record<string, ServerMechanism>>;
   /** One dialogue for each connection in turn, the last one for all further ones. Excludes hooks. */
   readonly scripts?: readonly (readonly string[])[];
   /** Default true; false keeps sizes only, for large runs. */
@@ -115,6 +123,7 @@ export async function startSmtpServer(options: SmtpServerOptions = {}): Promise<
           hooks: hooks,
           tlsWrapper: options.tlsWrapper ?? false,
           users: options.users ?? {},
+          mechanisms: options.mechanisms ?? {},
           keepContent: options.keepContent ?? true,
           received,
           ...(options.tls === undefined ? {} : { tls: options.tls }),

@@ -2,6 +2,7 @@
  * The default behaviour of the test server: one SMTP (RFC 5321) or LMTP (RFC 2033) session, with a hook before each
  * reply. A hook that returns nothing leaves the correct reply in place, so that a test writes only what it is about.
  */
+import type { TLSSocket } from 'node:tls';
 import type { TlsOptions, Wire } from './wire.ts';
 
 export type Stage =
@@ -85,6 +86,18 @@ export interface SmtpSession {
   ended: boolean;
 }
 
+/** The server's side of a SASL exchange (RFC 4954), Base64 removed. */
+export interface ServerExchange {
+  readonly initial: Buffer | undefined;
+  /** Sends a challenge; the client's response. */
+  ask(challenge: Buffer): Promise<Buffer>;
+  /** Undefined in clear. */
+  readonly tls: TLSSocket | undefined;
+}
+
+/** Resolves with the user who logged in, undefined for nobody. */
+export type ServerMechanism = (exchange: ServerExchange) => Promise<string | undefined>;
+
 export interface SessionOptions {
   readonly protocol: 'smtp' | 'lmtp';
   readonly hostname: string;
@@ -94,6 +107,8 @@ export interface SessionOptions {
   readonly tls?: TlsOptions;
   readonly tlsWrapper: boolean;
   readonly users: Readonly<Record<string, string>>;
+  /** AUTH mechanisms by name, besides PLAIN and LOGIN. */
+  readonly mechanisms: Readonly<Record<string, ServerMechanism>>;
   readonly keepContent: boolean;
   received(message: ReceivedMessage): void;
 }
@@ -103,6 +118,7 @@ export async function runSession(wire: Wire, session: SmtpSession, options: Sess
   let sender: { address: string; parameters: Record<string, string> } | undefined;
   let rcpt: ReceivedRecipient[] = [];
   let closed = false;
+  let secured: TLSSocket | undefined;
 
   async function answer(stage: Stage, info: Omit<HookInfo, 'session'>, regular: string): Promise<string> {
     const hook = options.hooks[stage];
@@ -131,6 +147,7 @@ export async function runSession(wire: Wire, session: SmtpSession, options: Sess
   async function secure(): Promise<void> {
     if (options.tls === undefined) return;
     const socket = await wire.startTls(options.tls);
+    secured = socket;
     session.tls = {
       protocol: socket.getProtocol() ?? '',
       cipher: socket.getCipher().name,
@@ -150,7 +167,19 @@ export async function runSession(wire: Wire, session: SmtpSession, options: Sess
     const first = initial === undefined ? undefined : Buffer.from(initial, 'base64').toString();
     let user = '';
     let password: string | undefined;
-    if (mechanism.toUpperCase() === 'PLAIN') {
+    const own = options.mechanisms[mechanism.toUpperCase()];
+    if (own !== undefined) {
+      const known = await own({
+        initial: initial === undefined ? undefined : Buffer.from(initial, 'base64'),
+        ask: async (challenge) => {
+          wire.write(`334 ${challenge.toString('base64')}\r\n`);
+          return Buffer.from((await wire.readLine()) ?? '', 'base64');
+        },
+        tls: secured,
+      });
+      user = known ?? '';
+      password = known === undefined ? undefined : options.users[user];
+    } else if (mechanism.toUpperCase() === 'PLAIN') {
       [, user = '', password] = (first ?? (await ask(''))).split('\0');
     } else if (mechanism.toUpperCase() === 'LOGIN') {
       user = first ?? (await ask('VXNlcm5hbWU6'));

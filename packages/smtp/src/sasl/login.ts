@@ -6,15 +6,16 @@
  */
 import type { Config } from '@mailfleet/config';
 import { matchDomains } from '@mailfleet/lookup';
-import type { Attempt, Failure, Surroundings } from '../attempt.ts';
+import type { Attempt, Surroundings } from '../attempt.ts';
 import type { Protocol } from '../delivery.ts';
-import { type HandshakeEnd, ioFailureOf } from '../handshake.ts';
+import type { HandshakeEnd } from '../handshake.ts';
 import type { Reply } from '../reply.ts';
 import type { Session } from '../session.ts';
+import { AccessTokens } from './access-tokens.ts';
 import { channelBindingOf } from './channel-binding.ts';
+import { cannot, converse, failure } from './converse.ts';
 import { type Login, type LoginLookup, type LoginPlace, loginTerms, openLogins } from './logins.ts';
-import { EMPTY } from './mechanism.ts';
-import { chooseMechanism, type Mechanism } from './mechanisms.ts';
+import { chooseMechanism } from './mechanisms.ts';
 import { redact } from './redact.ts';
 import { openRejections, type RejectionStore } from './rejections.ts';
 import { type SaslSettings, saslSettings } from './settings.ts';
@@ -39,16 +40,7 @@ export interface Sasl {
   logIn(session: Session, attempt: Attempt, lookup: LoginLookup): Promise<HandshakeEnd>;
 }
 
-/** AUTH commands beyond this get their initial response after an empty challenge (RFC 4954 section 4). */
-const MAX_COMMAND_BYTES = 512;
-const MAX_ROUNDS = 100;
-
 const ready: HandshakeEnd = { kind: 'ready' };
-
-const failure = (status: string, reason: string, reply?: Reply): HandshakeEnd => {
-  const what: Failure = { status, reason, ...(reply === undefined ? {} : { reply }) };
-  return { kind: 'failed', scope: 'site', failure: what, quit: true };
-};
 
 /** Undefined when logins are switched off. Throws a sentence when main.cf is wrong about them. */
 export const openSasl = (options: SaslOptions): Sasl | undefined => {
@@ -58,7 +50,12 @@ export const openSasl = (options: SaslOptions): Sasl | undefined => {
   const logins = openLogins(settings, config.get('recipient_delimiter'));
   const filter = settings.mechanismFilter.length === 0 ? undefined : matchDomains(settings.mechanismFilter);
   const rejections = settings.rejections && openRejections(settings.rejections, options.rejections, key);
-  const context = { settings, protocol, around: options.around, filter, rejections };
+  const { around } = options;
+  const tokens = new AccessTokens({
+    now: around.now,
+    warn: (text) => around.remark({ kind: 'remark', program: protocol, warning: true, text }),
+  });
+  const context = { settings, protocol, around, filter, rejections, tokens };
   return {
     senderDependent: logins.senderDependent,
     notes: settings.notes,
@@ -74,6 +71,7 @@ interface AuthenticationContext {
   readonly around: Surroundings;
   readonly filter: ReturnType<typeof matchDomains> | undefined;
   readonly rejections: ReturnType<typeof openRejections> | undefined;
+  readonly tokens: AccessTokens;
   readonly session: Session;
   readonly attempt: Attempt;
 }
@@ -122,21 +120,51 @@ class Authentication {
     announced: readonly string[],
     offered: readonly string[],
   ): Promise<HandshakeEnd> {
-    const { session, attempt, settings, rejections } = this.#context;
-    this.#sent.push(login.password);
-    const rejection = await rejections?.find(session.endpoint.host, login);
-    if (rejection !== undefined) {
+    const { session, tokens, rejections } = this.#context;
+    const { tokenFile } = login;
+    if (tokenFile === undefined) {
+      const rejection = await rejections?.find(session.endpoint.host, login);
+      if (rejection === undefined) {
+        return await this.#prove(login.password, { login, announced, offered });
+      }
       return failure(
         this.#softened(rejection.status),
         `SASL [CACHED] authentication failed; server ${session.endpoint.host} said: ${rejection.text}`,
       );
     }
+    for (let retried = false; ; retried = true) {
+      const answer = await tokens.get(tokenFile);
+      if (answer.kind === 'failed') return this.#cannot(answer.reason);
+      const end = await this.#prove(answer.token, { login, announced, offered });
+      const refused = end.kind === 'failed' && end.failure.reply?.code === 535;
+      if (!refused) return end;
+      // It may have been withdrawn, or ended early by another clock.
+      tokens.discard(tokenFile, answer.token);
+      if (retried) return end;
+    }
+  }
+
+  /** One AUTH command with a password or an access token. */
+  async #prove(
+    secret: string,
+    {
+      login,
+      announced,
+      offered,
+    }: {
+      readonly login: Login;
+      readonly announced: readonly string[];
+      readonly offered: readonly string[];
+    },
+  ): Promise<HandshakeEnd> {
+    const { session, attempt, settings } = this.#context;
+    this.#sent.push(secret);
     const socket = session.connection.tlsSocket;
     const channelBinding = socket && channelBindingOf(socket);
     const mechanism = chooseMechanism(offered, {
       options:
         settings.options[session.tls === undefined ? 'clear' : session.tlsMatched ? 'verified' : 'tls'],
-      tokenOnly: false,
+      tokenOnly: login.tokenFile !== undefined,
       channelBinding: channelBinding !== undefined,
       clientCertificate: Object.keys(socket?.getCertificate() ?? {}).length > 0,
     });
@@ -146,7 +174,7 @@ class Authentication {
     }
     const plusAnnounced = announced.some((name) => /^SCRAM-.*-PLUS$/i.test(name));
     const exchange = await mechanism.start({
-      credentials: { user: login.user, secret: login.password },
+      credentials: { user: login.user, secret },
       authorizationId: settings.sendsAuthorizationId ? login.user : '',
       service: this.#context.protocol,
       host: session.endpoint.host,
@@ -154,7 +182,14 @@ class Authentication {
       plusMissing: channelBinding !== undefined && !plusAnnounced,
     });
     if ('kind' in exchange) return this.#cannot(exchange.reason);
-    const reply = await this.#converse(mechanism, exchange);
+    const { around, protocol } = this.#context;
+    const reply = await converse(exchange, {
+      mechanism: mechanism.name,
+      session,
+      around,
+      protocol,
+      sent: this.#sent,
+    });
     if ('kind' in reply) return reply;
     if (Math.trunc(reply.code / 100) !== 2) return await this.#refused(login, reply);
     const objection = exchange.objection();
@@ -164,58 +199,11 @@ class Authentication {
     return ready;
   }
 
-  /** AUTH and all challenges; the server's verdict, or why it does not come to one. */
-  async #converse(
-    { name }: Mechanism,
-    exchange: Exclude<Awaited<ReturnType<Mechanism['start']>>, { kind: 'failed' }>,
-  ): Promise<Reply | HandshakeEnd> {
-    const { session } = this.#context;
-    const initial = this.#encode(exchange.initial ?? EMPTY);
-    const inline = initial !== '' && name.length + initial.length + 8 <= MAX_COMMAND_BYTES;
-    let pending = inline ? undefined : exchange.initial;
-    let reply = await this.#say(inline ? `AUTH ${name} ${initial}` : `AUTH ${name}`);
-    for (let round = 1; typeof reply !== 'string' && Math.trunc(reply.code / 100) === 3; round++) {
-      if (round > MAX_ROUNDS) {
-        return failure(
-          '4.3.0',
-          `SASL authentication failed; authentication protocol loop with server ${session.name}`,
-        );
-      }
-      const text = (reply.text.split('\n').at(-1) ?? '').slice(3).trim();
-      const challenge = decode(text);
-      if (challenge === undefined) return this.#cannot('malformed challenge from the server');
-      let data: Buffer;
-      if (pending !== undefined) {
-        if (challenge.length > 0) {
-          return failure(
-            '4.7.0',
-            `SASL authentication failed; non-empty initial ${name} challenge from server ${session.name}: ${redact(text, this.#sent)}`,
-          );
-        }
-        data = pending;
-        pending = undefined;
-      } else {
-        const step = await exchange.respond(challenge);
-        if (step.kind === 'failed') return this.#cannot(step.reason);
-        data = step.data;
-      }
-      reply = await this.#say(this.#encode(data));
-    }
-    if (typeof reply !== 'string') return reply;
-    const verb = this.#context.protocol === 'lmtp' ? 'LHLO' : 'EHLO';
-    return {
-      kind: 'failed',
-      scope: 'site',
-      failure: ioFailureOf(session.name, reply, `performing the ${verb} handshake`),
-      quit: false,
-    };
-  }
-
   async #refused(login: Login, reply: Reply): Promise<HandshakeEnd> {
     const { session, rejections } = this.#context;
     // As in Postfix's log, where line breaks of a reply show as this.
     const text = redact(reply.text, this.#sent).replaceAll('\n', '?');
-    if (reply.code === 535) {
+    if (reply.code === 535 && login.tokenFile === undefined) {
       await rejections?.remember(session.endpoint.host, login, { status: reply.status, text });
     }
     return failure(
@@ -230,11 +218,7 @@ class Authentication {
   }
 
   #cannot(reason: string): HandshakeEnd {
-    const { session } = this.#context;
-    return failure(
-      '4.7.0',
-      `SASL authentication failed; cannot authenticate to server ${session.name}: ${reason}`,
-    );
+    return cannot(this.#context.session, reason);
   }
 
   async #filtered(auth: readonly string[]): Promise<string[] | { readonly error: string }> {
@@ -254,27 +238,8 @@ class Authentication {
     return failure('4.3.0', `local data error while talking to ${session.name}`);
   }
 
-  #encode(data: Buffer): string {
-    const text = data.toString('base64');
-    this.#sent.push(text);
-    return text;
-  }
-
-  async #say(line: string): ReturnType<Session['connection']['readReply']> {
-    const { session, around } = this.#context;
-    const { helo, starttls } = around.settings.timeouts;
-    session.connection.write(`${line}\r\n`);
-    return await session.connection.readReply(session.tls === undefined ? helo : starttls);
-  }
-
   #warn(text: string): void {
     const { around, protocol } = this.#context;
     around.remark({ kind: 'remark', program: protocol, warning: true, text });
   }
 }
-
-/** Strict Base64 (RFC 4648 section 4); undefined when it is none. */
-const decode = (text: string): Buffer | undefined =>
-  /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text)
-    ? Buffer.from(text, 'base64')
-    : undefined;

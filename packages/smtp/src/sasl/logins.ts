@@ -21,6 +21,11 @@ export class Login {
   get password(): string {
     return this.#password;
   }
+
+  /** The file that tells where its access tokens come from (oauth2-client.ts), when the table has that in place of a password. */
+  get tokenFile(): string | undefined {
+    return /^oauth2:(\/.*)$/.exec(this.#password)?.[1];
+  }
 }
 
 export type LoginLookup =

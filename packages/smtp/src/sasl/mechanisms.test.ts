@@ -2,7 +2,7 @@
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { Exchange, MechanismContext, Step } from './mechanism.ts';
-import { chooseMechanism, mechanisms } from './mechanisms.ts';
+import { chooseMechanism, mechanisms, type SecurityOption } from './mechanisms.ts';
 
 const start = async (name: string, context: Partial<MechanismContext>): Promise<Exchange> => {
   const mechanism = mechanisms.find((each) => each.name === name);
@@ -259,11 +259,13 @@ describe('OAuth', () => {
 describe('choice', () => {
   const all = mechanisms.map(({ name }) => name);
   const tls = { tokenOnly: false, channelBinding: true, clientCertificate: true };
-  const chosenBy = (options: readonly string[], offered: readonly string[] = all): string | undefined =>
-    chooseMechanism(offered, { ...tls, options })?.name;
+  const chosenBy = (
+    options: readonly SecurityOption[],
+    offered: readonly string[] = all,
+  ): string | undefined => chooseMechanism(offered, { ...tls, options })?.name;
 
   /** With these options, all that is left of the full offer, strongest first. */
-  const left = (options: readonly string[]): string[] => {
+  const left = (options: readonly SecurityOption[]): string[] => {
     const names: string[] = [];
     for (;;) {
       const next = chosenBy(
@@ -276,7 +278,7 @@ describe('choice', () => {
   };
   const scramNames = ['SCRAM-SHA-256-PLUS', 'SCRAM-SHA-1-PLUS', 'SCRAM-SHA-256', 'SCRAM-SHA-1'];
 
-  it.each<[string, readonly string[], readonly string[]]>([
+  it.each<[string, readonly SecurityOption[], readonly string[]]>([
     ['nothing', [], all],
     ['noanonymous', ['noanonymous'], all.filter((name) => name !== 'ANONYMOUS')],
     ['noplaintext', ['noplaintext'], [...scramNames, 'DIGEST-MD5', 'CRAM-MD5', 'EXTERNAL', 'ANONYMOUS']],

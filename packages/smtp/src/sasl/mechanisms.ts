@@ -10,13 +10,15 @@ import { anonymous, external, login, plain } from './plain.ts';
 import { scram } from './scram.ts';
 
 /** The words of `smtp_sasl_security_options`: each demands the property from a mechanism. */
-export type SecurityOption =
-  | 'noplaintext'
-  | 'noactive'
-  | 'nodictionary'
-  | 'noanonymous'
-  | 'mutual_auth'
-  | 'forward_secrecy';
+export const securityOptions = [
+  'noplaintext',
+  'noactive',
+  'nodictionary',
+  'noanonymous',
+  'mutual_auth',
+  'forward_secrecy',
+] as const;
+export type SecurityOption = (typeof securityOptions)[number];
 
 export interface Mechanism {
   readonly name: string;
@@ -69,7 +71,7 @@ export const mechanisms: readonly Mechanism[] = [
 ];
 
 export interface Circumstances {
-  readonly options: readonly string[];
+  readonly options: readonly SecurityOption[];
   /** The credentials are a source of access tokens, which no server takes for a password. */
   readonly tokenOnly: boolean;
   readonly channelBinding: boolean;
@@ -85,7 +87,7 @@ export const chooseMechanism = (
   return mechanisms.find(
     ({ name, properties, proves, needs }) =>
       names.has(name) &&
-      options.every((option) => properties.some((property) => property === option)) &&
+      options.every((option) => properties.includes(option)) &&
       (!tokenOnly || proves === 'token') &&
       (needs !== 'channel binding' || channelBinding) &&
       (needs !== 'client certificate' || clientCertificate),

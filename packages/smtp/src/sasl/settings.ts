@@ -1,6 +1,7 @@
 /** What main.cf says about logins. Throws a sentence where Postfix would not start either. */
 import type { Config } from '@mailfleet/config';
 import type { Protocol } from '../delivery.ts';
+import { type SecurityOption, securityOptions } from './mechanisms.ts';
 
 export interface SaslSettings {
   readonly passwordMaps: readonly string[];
@@ -9,9 +10,9 @@ export interface SaslSettings {
   readonly delimiter: string;
   /** `smtp_sasl_security_options`, and what takes their place inside TLS, without and with a matched server. */
   readonly options: {
-    readonly clear: readonly string[];
-    readonly tls: readonly string[];
-    readonly verified: readonly string[];
+    readonly clear: readonly SecurityOption[];
+    readonly tls: readonly SecurityOption[];
+    readonly verified: readonly SecurityOption[];
   };
   readonly mechanismFilter: readonly string[];
   /** `send_cyrus_sasl_authzid` */
@@ -46,9 +47,9 @@ export const saslSettings = (config: Config, protocol: Protocol): SaslSettings |
     senderDependent: protocol === 'smtp' && config.getFor(protocol, 'smtp_sender_dependent_authentication'),
     delimiter: config.getFor(protocol, 'smtp_sasl_password_result_delimiter'),
     options: {
-      clear: config.getFor(protocol, 'smtp_sasl_security_options'),
-      tls: config.getFor(protocol, 'smtp_sasl_tls_security_options'),
-      verified: config.getFor(protocol, 'smtp_sasl_tls_verified_security_options'),
+      clear: optionsOf(config, protocol, 'smtp_sasl_security_options'),
+      tls: optionsOf(config, protocol, 'smtp_sasl_tls_security_options'),
+      verified: optionsOf(config, protocol, 'smtp_sasl_tls_verified_security_options'),
     },
     mechanismFilter: config.getFor(protocol, 'smtp_sasl_mechanism_filter'),
     sendsAuthorizationId: config.get('send_cyrus_sasl_authzid'),
@@ -61,6 +62,20 @@ export const saslSettings = (config: Config, protocol: Protocol): SaslSettings |
     notes: notesOn(config, protocol),
   };
 };
+
+const optionsOf = (
+  config: Config,
+  protocol: Protocol,
+  name:
+    | 'smtp_sasl_security_options'
+    | 'smtp_sasl_tls_security_options'
+    | 'smtp_sasl_tls_verified_security_options',
+): SecurityOption[] =>
+  config.getFor(protocol, name).map((word) => {
+    const known = securityOptions.find((option) => option === word);
+    if (known !== undefined) return known;
+    throw new Error(`${name.replace('smtp', protocol)}: "${word}" is none of ${securityOptions.join(', ')}`);
+  });
 
 const notesOn = (config: Config, protocol: Protocol): string[] => {
   const type = config.getFor(protocol, 'smtp_sasl_type');
