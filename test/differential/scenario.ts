@@ -31,6 +31,8 @@ export interface Scenario {
   readonly recipients?: readonly (string | ScenarioRecipient)[];
   /** What follows the header, CRLF included; latin1, a char for each byte. */
   readonly body?: string;
+  /** All of the content, in place of `body`; latin1 as well. */
+  readonly content?: string;
   readonly encoding?: '7bit' | '8bit';
   readonly smtputf8?: boolean;
   readonly envid?: string;
@@ -78,8 +80,9 @@ export const senderOf = (scenario: Scenario): string => scenario.sender ?? 'send
 /** Complete, so that neither side has a header to add. */
 export const contentOf = (scenario: Scenario): Buffer =>
   Buffer.from(
-    'From: sender@example.org\r\nTo: one@example.com\r\nDate: Mon, 02 Nov 2026 10:00:00 +0000\r\n' +
-      `Message-ID: <1@example.org>\r\nSubject: a scenario\r\n\r\n${scenario.body ?? 'Hello\r\n'}`,
+    scenario.content ??
+      'From: sender@example.org\r\nTo: one@example.com\r\nDate: Mon, 02 Nov 2026 10:00:00 +0000\r\n' +
+        `Message-ID: <1@example.org>\r\nSubject: a scenario\r\n\r\n${scenario.body ?? 'Hello\r\n'}`,
     'latin1',
   );
 

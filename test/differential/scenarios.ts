@@ -3,6 +3,7 @@
  * line or two each, by subject as in smtp-client's rules: set-up, transaction, content, addresses and parameters, several hosts, LMTP.
  */
 import type { Action, Stage } from '@mailfleet/test-kit';
+import { contentScenarios } from './content-scenarios.ts';
 import { dnsScenarios } from './dns-scenarios.ts';
 import { oddScenarios } from './odd-scenarios.ts';
 import type { Scenario } from './scenario.ts';
@@ -502,6 +503,7 @@ export const scenarios: readonly Scenario[] = [
   ...setUp,
   ...transaction,
   ...content,
+  ...contentScenarios,
   ...envelope,
   ...hosts,
   ...lmtp,

@@ -11,6 +11,7 @@ import {
   quoteAddress,
   quotePhrase,
   receivedHeader,
+  structureLimits,
 } from '@mailfleet/mime';
 import type { Content, RoutedRecipient } from '@mailfleet/queue';
 import type { Envelope } from '@mailfleet/smtp';
@@ -211,7 +212,7 @@ function makeCompletion(
   return new ContentCompletion({
     received,
     dropHeaders: config.get('message_drop_headers').map((name) => name.toLowerCase()),
-    headerSizeLimit: config.get('header_size_limit'),
+    limits: structureLimits(config),
     hopcountLimit: config.get('hopcount_limit'),
     sizeLimit: config.get('message_size_limit'),
     detectEncoding: config.get('detect_8bit_encoding_header'),

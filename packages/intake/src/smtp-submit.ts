@@ -62,7 +62,12 @@ async function readHeader(content: Buffer): Promise<HeaderEnvelope> {
   const envelope = new HeaderEnvelope(Number.MAX_SAFE_INTEGER);
   const completion = new ContentCompletion({
     dropHeaders: [],
-    headerSizeLimit: content.length,
+    limits: {
+      headerSizeLimit: content.length,
+      lineLengthLimit: 2048,
+      nestingLimit: 0,
+      boundaryLengthLimit: 0,
+    },
     hopcountLimit: Number.MAX_SAFE_INTEGER,
     sizeLimit: 0,
     detectEncoding: false,

@@ -7,9 +7,10 @@
  * throw: output ends early and `facts().refused` says why; the caller then drops what it spooled.
  */
 import { dateDigits, mailDate } from './date.ts';
-import { EncodingDetector } from './entities.ts';
-import { type Header, HeaderBlock, headerValue } from './header-block.ts';
 import { LineEnds } from './line-ends.ts';
+import { type Header, headerValue } from './structure/header-line.ts';
+import type { StructureLimits } from './structure/limits.ts';
+import { MimeParser, type PrimaryEnd } from './structure/parser.ts';
 
 export interface CompletionOptions {
   /** Goes before everything else, with its line ends; see receivedHeader. */
@@ -26,8 +27,8 @@ export interface CompletionOptions {
   };
   /** Lower case names (message_drop_headers). */
   readonly dropHeaders: readonly string[];
-  /** Bytes kept of one header (header_size_limit). */
-  readonly headerSizeLimit: number;
+  /** header_size_limit, line_length_limit, mime_nesting_limit, mime_boundary_length_limit. */
+  readonly limits: StructureLimits;
   /** Received: headers from which on mail loops (hopcount_limit), ours included. */
   readonly hopcountLimit: number;
   /** Bytes of arriving content (message_size_limit); 0: any. */
@@ -37,6 +38,8 @@ export interface CompletionOptions {
   /** Called for each arriving header, before it may be dropped. */
   readonly onHeader?: (name: string, value: string) => void;
 }
+
+const CRLF = Buffer.from('\r\n');
 
 export type ContentRefusal = 'too-large' | 'too-many-hops';
 
@@ -56,8 +59,7 @@ const RECIPIENT_HEADERS = ['to', 'cc', 'resent-to', 'resent-cc'];
 export class ContentCompletion {
   readonly #options: CompletionOptions;
   readonly #lineEnds = new LineEnds();
-  readonly #block: HeaderBlock;
-  readonly #detector: EncodingDetector | undefined;
+  readonly #parser: MimeParser;
   readonly #seen = new Set<string>();
   #output: Buffer[] = [];
   #arrived = 0;
@@ -65,19 +67,20 @@ export class ContentCompletion {
   #hops = 1;
   #resent = '';
   #messageId: string | undefined;
+  #inPrimary = true;
+  #eightBit = false;
   #refused: ContentRefusal | undefined;
 
   constructor(options: CompletionOptions) {
     this.#options = options;
-    this.#detector = options.detectEncoding ? new EncodingDetector() : undefined;
-    this.#block = new HeaderBlock(options.headerSizeLimit, {
-      header: (header) => this.#header(header),
-      end: (separator, clean) => this.#endHeaders(separator, clean),
-      body: (chunk) => {
-        this.#detector?.push(chunk);
-        this.#write(chunk);
+    this.#parser = new MimeParser(
+      { ...options.limits, convert: false, primaryOnly: !options.detectEncoding, mailboxLine: true },
+      {
+        header: (header) => (this.#inPrimary ? this.#header(header) : this.#partHeader(header)),
+        endPrimary: (end) => this.#endHeaders(end),
+        body: (chunk) => this.#write(chunk),
       },
-    });
+    );
     if (options.received !== undefined) this.#write(options.received);
   }
 
@@ -88,11 +91,11 @@ export class ContentCompletion {
       const { sizeLimit } = this.#options;
       if (sizeLimit > 0 && this.#arrived > sizeLimit) this.#refused ??= 'too-large';
       if (this.#refused !== undefined) return;
-      this.#block.push(this.#lineEnds.push(chunk));
+      this.#parser.push(this.#lineEnds.push(chunk));
       if (this.#output.length > 0) yield this.#taken();
     }
-    this.#block.push(this.#lineEnds.end());
-    this.#block.end();
+    this.#parser.push(this.#lineEnds.end());
+    this.#parser.end();
     if (this.#refused === undefined && this.#output.length > 0) yield this.#taken();
   }
 
@@ -100,7 +103,7 @@ export class ContentCompletion {
   facts(): ContentFacts {
     return {
       sizeBytes: this.#sizeBytes,
-      eightBit: this.#detector?.found ?? false,
+      eightBit: this.#eightBit,
       ...(this.#refused === undefined ? {} : { refused: this.#refused }),
       ...(this.#messageId === undefined ? {} : { messageId: this.#messageId }),
     };
@@ -123,7 +126,7 @@ export class ContentCompletion {
     const { name } = header;
     const value = headerValue(header);
     this.#options.onHeader?.(name, value);
-    this.#detector?.primaryHeader(name, value);
+    this.#detect(name, value);
     this.#seen.add(name);
     if (name.startsWith('resent-')) this.#resent = 'Resent-';
     if (name === 'message-id') this.#messageId ??= value;
@@ -134,10 +137,22 @@ export class ContentCompletion {
     if (!this.#options.dropHeaders.includes(name)) this.#write(header.bytes);
   }
 
-  #endHeaders(separator: Buffer, clean: boolean): void {
+  #partHeader(header: Header): void {
+    this.#detect(header.name, headerValue(header));
+    this.#write(header.bytes);
+  }
+
+  /** A declaration counts with nothing but the word: Postfix wants no comment either. */
+  #detect(name: string, value: string): void {
+    if (!this.#options.detectEncoding || name !== 'content-transfer-encoding') return;
+    if (/^(?:8bit|binary)$/i.test(value)) this.#eightBit = true;
+  }
+
+  #endHeaders(end: PrimaryEnd): void {
+    this.#inPrimary = false;
     this.#addMissing();
-    this.#write(separator);
-    this.#detector?.endPrimary(clean);
+    // Headers only: the empty line is missing.
+    if (end === 'end of content') this.#write(CRLF);
   }
 
   /** Order and forms of cleanup(8). A resent message gets Resent- headers: its own ones describe the first sending. */

@@ -26,6 +26,7 @@ import {
 import type { NextRequest } from './ahead.ts';
 import { Attempt, type Remark, type Surroundings } from './attempt.ts';
 import { BatchReuse } from './batch-reuse.ts';
+import { openContentRules } from './content-rules.ts';
 import type { Batch, DeliveryRequest, Protocol, RequestResult } from './delivery.ts';
 import { type Element, HostLoop, type HostLoopOptions } from './host-loop.ts';
 import { HostMemory } from './host-memory.ts';
@@ -112,13 +113,16 @@ const RECORD_OVERDUE_MS = 2_000;
 export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgent => {
   const { config, protocol } = options;
   const settings = agentSettings(config, protocol);
+  const remark = options.remark ?? (() => undefined);
+  const warn = (text: string): void => remark({ kind: 'remark', program: protocol, warning: true, text });
   const around: Surroundings = {
     settings,
-    remark: options.remark ?? (() => undefined),
+    remark,
     ...theWorld,
     ...options.environment,
     aheadMemory: new HostMemory(),
     chunkingMemory: new HostMemory(),
+    contentRules: openContentRules(config, protocol, warn),
   };
   const tls = createTlsClient(config, protocol);
   const maps = openServerMaps(config, protocol);
@@ -130,8 +134,6 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     around,
     ...(options.logins ?? { key: randomBytes(32), rejections: new ProcessRejections(around.steadyNow) }),
   });
-  const warn = (text: string): void =>
-    around.remark({ kind: 'remark', program: protocol, warning: true, text });
   const { resolver } = options;
   const dns = resolver && daneDns(resolver, readHostSearchSettings(config, protocol).lookups, warn);
   const policies = openTlsPolicies(config, protocol, { warn, dns });

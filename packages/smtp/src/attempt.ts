@@ -8,6 +8,7 @@
  */
 import type { MailEvent } from '@mailfleet/telemetry';
 
+import type { ContentRules } from './content-rules.ts';
 import type {
   DeliveryRequest,
   DsnStatus,
@@ -38,6 +39,7 @@ export interface Surroundings {
   readonly mailPort: number;
   readonly aheadMemory: HostMemory;
   readonly chunkingMemory: HostMemory;
+  readonly contentRules: ContentRules;
 }
 
 export interface Failure {

@@ -14,7 +14,7 @@ const envelope = (fields: Partial<Envelope> = {}): Envelope => ({
   ...fields,
 });
 const offers = (fields: Partial<Features>): Features => ({ ...noFeatures, ...fields });
-const quoted = { quoteEnvelope: true };
+const quoted = { quoteEnvelope: true, neverConvert: true };
 
 it.each([
   ['', ''],
@@ -75,7 +75,7 @@ describe('MAIL', () => {
   });
 
   it('leaves an address unquoted when main.cf says so', () => {
-    expect(mailCommand(envelope({ sender: 'a b@e' }), noFeatures, { quoteEnvelope: false })).toBe(
+    expect(mailCommand(envelope({ sender: 'a b@e' }), noFeatures, { ...quoted, quoteEnvelope: false })).toBe(
       'MAIL FROM:<a b@e>',
     );
   });

@@ -12,14 +12,24 @@ import { quoteAddress, utf8Xtext, xtext } from './quote.ts';
 export interface EnvelopeSettings {
   /** `smtp_quote_rfc821_envelope` */
   readonly quoteEnvelope: boolean;
+  /** `disable_mime_output_conversion` */
+  readonly neverConvert: boolean;
 }
+
+/** The content has to become 7bit for this server, as far as it says what in it is not. */
+export const convertsContent = (
+  { encoding }: Envelope,
+  { eightBitMime }: Features,
+  { neverConvert }: EnvelopeSettings,
+): boolean => !eightBitMime && !neverConvert && encoding !== '7bit';
 
 const wireAddress = (address: string, settings: EnvelopeSettings): string =>
   settings.quoteEnvelope ? quoteAddress(address) : address;
 
 export const mailCommand = (envelope: Envelope, features: Features, settings: EnvelopeSettings): string => {
   let line = `MAIL FROM:<${wireAddress(envelope.sender, settings)}>`;
-  if (features.size) line += ` SIZE=${envelope.sizeBytes}`;
+  // A content that will be converted has another size.
+  if (features.size && !convertsContent(envelope, features, settings)) line += ` SIZE=${envelope.sizeBytes}`;
   if (features.eightBitMime && envelope.encoding !== undefined) {
     line += envelope.encoding === '8bit' ? ' BODY=8BITMIME' : ' BODY=7BIT';
   }

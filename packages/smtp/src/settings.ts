@@ -101,6 +101,7 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   utf8Replies: config.get('smtputf8_enable'),
   perRequestDeadline: config.getFor(protocol, 'smtp_per_request_deadline'),
   quoteEnvelope: config.getFor(protocol, 'smtp_quote_rfc821_envelope'),
+  neverConvert: config.get('disable_mime_output_conversion'),
   softBounce: config.get('soft_bounce'),
   transcriptClasses: new Set(
     config.get('notify_classes').filter((name) => name === 'protocol' || name === 'data'),

@@ -13,6 +13,7 @@
  * connection is good for afterwards.
  */
 import { setImmediate as immediate } from 'node:timers/promises';
+import { ContentFilter, type FilterFailure } from '@mailfleet/mime';
 import { inStep, type NextRequest, type Opening, openingOf } from './ahead.ts';
 import type { Attempt, Failure, Surroundings } from './attempt.ts';
 import type { IoFailure } from './connection.ts';
@@ -90,11 +91,17 @@ export class Transaction {
   /** The reply to BDAT says that the server does not know it after all. */
   #bdatUnknown = false;
   #delivered = false;
+  /** What the content goes through on its way out; undefined: nothing. */
+  readonly #filter: ContentFilter | undefined;
   #end: TransactionEnd | undefined;
 
   constructor(context: TransactionContext) {
     this.#context = context;
     this.#pipelining = context.session.features.pipelining;
+    const { attempt, session, around } = context;
+    const { envelope } = attempt.request;
+    const plan = around.contentRules.planFor(envelope, session.features, around.settings);
+    this.#filter = plan && new ContentFilter(plan, (text, warning) => attempt.remark(text, warning));
   }
 
   async run(): Promise<TransactionEnd> {
@@ -116,7 +123,14 @@ export class Transaction {
     }
     this.#refuseUnsafe();
     const chunked = this.#chunkedOpening();
-    if (chunked !== undefined) return await this.#sendChunked(chunked);
+    if (chunked !== undefined) {
+      const content =
+        this.#filter === undefined ? chunked.content : await this.#filter.whole(chunked.content);
+      const failure = this.#filter?.failure;
+      if (failure === undefined) return await this.#sendChunked(chunked.commands, content);
+      this.#contentFailure(failure);
+      return { kind: 'untouched' };
+    }
 
     const rcpts = attempt.recipients.flatMap((_, position) =>
       attempt.isUnmarked(position) ? [position] : [],
@@ -195,7 +209,7 @@ export class Transaction {
     const { settings, chunkingMemory } = around;
     const { features } = session;
     if (!settings.chunking || !features.chunking || !this.#pipelining || session.delayDot) return undefined;
-    if (!Buffer.isBuffer(content) || content.length > PIECE_BYTES) return undefined;
+    if (!isSmall(content)) return undefined;
     if (!chunkingMemory.mayTry(session.endpoint)) return undefined;
     if (attempt.recipients.some((_, position) => !attempt.isUnmarked(position))) return undefined;
     const request = { ...attempt.request, recipients: attempt.recipients };
@@ -207,7 +221,7 @@ export class Transaction {
    * The whole transaction in one write: the content of a small message is cheaper than the round trip that would tell whether
    * someone wants it. From here on the message may be delivered, so the in-doubt mark comes first.
    */
-  async #sendChunked({ commands, content }: { commands: Opening; content: Buffer }): Promise<TransactionEnd> {
+  async #sendChunked(commands: Opening, content: Buffer): Promise<TransactionEnd> {
     const { attempt, session, around } = this.#context;
     const { endpoint, connection } = session;
     const proven = around.chunkingMemory.isProven(endpoint);
@@ -414,7 +428,7 @@ export class Transaction {
   }
 
   async #sendContent(): Promise<TransactionEnd> {
-    const { content, session, around } = this.#context;
+    const { session, around } = this.#context;
     const { connection } = session;
     const keep = this.#keep();
     if (this.#accepted.length === 0) {
@@ -422,17 +436,23 @@ export class Transaction {
       this.#queue('.', 'dot');
       return await this.#finish(keep, false);
     }
+    const filter = this.#filter;
+    let { content } = this.#context;
+    if (filter !== undefined)
+      content = isSmall(content) ? await filter.whole(content) : filter.stream(content);
+    if (filter?.failure !== undefined) return this.#contentRefused(filter.failure);
     const encoder = this.#encoder();
     const quitsAlong = !keep && this.#pipelining;
     const tail = (): string => (quitsAlong ? 'QUIT\r\n' : keep ? this.#openNext() : '');
 
-    if (Buffer.isBuffer(content) && content.length <= PIECE_BYTES && !session.delayDot) {
+    if (isSmall(content) && !session.delayDot) {
       this.#beforeDot(this.#accepted);
       const rest = tail();
       connection.write(encoder.encodeWhole(content, rest), `.\r\n${rest}`);
     } else {
       const sent = await this.#sendPieces(encoder, content);
       if (sent !== 'sent') return sent;
+      if (filter?.failure !== undefined) return this.#contentRefused(filter.failure);
       if (session.delayDot) {
         const failure = await connection.drained(around.settings.timeouts.dataXfer);
         if (failure !== undefined) return await this.#contentFailed(failure);
@@ -449,6 +469,19 @@ export class Transaction {
     const dots = around.settings.protocol === 'lmtp' ? this.#accepted.length : 1;
     for (let dot = 0; dot < dots; dot++) this.#due.push('dot');
     return await this.#finish(keep, quitsAlong);
+  }
+
+  /** Found on the way to be unfit. After DATA only the end of the connection keeps the server from taking what it has. */
+  #contentRefused(failure: FilterFailure): TransactionEnd {
+    this.#contentFailure(failure);
+    return { kind: 'broken' };
+  }
+
+  #contentFailure(failure: FilterFailure): void {
+    const { attempt, session } = this.#context;
+    const reason =
+      failure.kind === 'unfit' ? failure.reason : `local data error while talking to ${session.name}`;
+    attempt.failAll('message', { status: failure.kind === 'unfit' ? '5.6.0' : '4.3.0', reason });
   }
 
   /** The next request's commands, to be written behind the dot; empty where its turn must wait for the reply. */
@@ -548,6 +581,9 @@ export class Transaction {
     return this.#end ?? { kind: 'broken' };
   }
 }
+
+const isSmall = (content: Content): content is Buffer =>
+  Buffer.isBuffer(content) && content.length <= PIECE_BYTES;
 
 function* piecesOf(content: Buffer): Generator<Buffer> {
   for (let from = 0; from < content.length; from += PIECE_BYTES)

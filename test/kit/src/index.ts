@@ -12,6 +12,7 @@ export {
   type DnsZones,
   startDnsServer,
 } from './dns-server.ts';
+export { type Example, readExamples } from './examples.ts';
 export { installed } from './installed.ts';
 export { type Random, randomFrom, testSeeds } from './random.ts';
 export { type RedisCluster, startRedisCluster } from './redis-cluster.ts';

@@ -1,0 +1,50 @@
+/**
+ * What main.cf wants done to contents at delivery: header and body checks, addresses in headers, 7-bit conversion for servers that need it.
+ * Opened once per agent. Most messages need nothing of it, and then go out as they are stored.
+ */
+import type { Config } from '@mailfleet/config';
+import { openMaps } from '@mailfleet/lookup';
+import { type CheckClass, type CheckMaps, type FilterPlan, structureLimits } from '@mailfleet/mime';
+import type { Envelope, Protocol } from './delivery.ts';
+import type { Features } from './ehlo.ts';
+import { convertsContent, type EnvelopeSettings } from './envelope.ts';
+
+export interface ContentRules {
+  /** Undefined: the content goes out as it is. */
+  planFor(envelope: Envelope, features: Features, settings: EnvelopeSettings): FilterPlan | undefined;
+}
+
+const CHECKS = [
+  ['primary', 'smtp_header_checks'],
+  ['mime', 'smtp_mime_header_checks'],
+  ['nested', 'smtp_nested_header_checks'],
+  ['body', 'smtp_body_checks'],
+] as const satisfies readonly (readonly [CheckClass, string])[];
+
+export const openContentRules = (
+  config: Config,
+  protocol: Protocol,
+  warn: (sentence: string) => void,
+): ContentRules => {
+  const checks = openChecks(config, protocol, warn);
+  const limits = structureLimits(config);
+  const always = Object.keys(checks).length > 0;
+  const plan = { checks, rewriteHeader: undefined, limits };
+  const plans = { plain: { ...plan, convert: false }, converting: { ...plan, convert: true } };
+  return {
+    planFor: (envelope, features, settings) => {
+      if (convertsContent(envelope, features, settings)) return plans.converting;
+      return always ? plans.plain : undefined;
+    },
+  };
+};
+
+const openChecks = (config: Config, protocol: Protocol, warn: (sentence: string) => void): CheckMaps =>
+  Object.fromEntries(
+    CHECKS.flatMap(([kind, parameter]) => {
+      const specs = config.getFor(protocol, parameter);
+      if (specs.length === 0) return [];
+      const name = parameter.replace('smtp', protocol);
+      return [[kind, { name, table: openMaps(specs, { fold: false, warn }) }]];
+    }),
+  );
