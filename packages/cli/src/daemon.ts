@@ -5,7 +5,7 @@
  */
 import type { Config } from '@mailfleet/config';
 import { openQueue, type Queue } from '@mailfleet/queue';
-import { createTelemetry, Progress, startTracing, type Telemetry } from '@mailfleet/telemetry';
+import { createTelemetry, Progress, startTracing, type Telemetry, Watchdog } from '@mailfleet/telemetry';
 import { serveHealth } from './health.ts';
 import { listenProblem } from './listen-problem.ts';
 import {
@@ -27,6 +27,7 @@ export interface DaemonContext {
   /** Aborts when the daemon must drain. */
   readonly signal: AbortSignal;
   readonly progress: Progress;
+  readonly watchdog: Watchdog;
 }
 
 /** A daemon that runs: `closed` settles when it has drained after the signal, or rejects when it broke. */
@@ -36,8 +37,12 @@ export interface RunningDaemon {
   readonly serves?: readonly string[];
 }
 
-/** What a child tells its supervisor, once: the supervisor tells the operator. */
+/** What a child tells its supervisor: how its start went, once, which the supervisor tells the operator; and that it is alive. */
 export type ChildMessage =
+  /** The answer to a ping: its event loop runs. */
+  { readonly kind: 'pong' } | Announcement;
+
+type Announcement =
   | { readonly kind: 'ready'; readonly serves: readonly string[] }
   | { readonly kind: 'cannot-start'; readonly problem: string };
 
@@ -63,17 +68,21 @@ export async function runDaemon(
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   process.once('disconnect', stop);
+  process.on('message', () => process.send?.({ kind: 'pong' } satisfies ChildMessage));
 
   const tracing = await startTracing(`mailfleet-${service}`);
   let telemetry: Telemetry | undefined;
   let queue: Queue | undefined;
   let daemon: RunningDaemon;
+  // For the queue manager Postfix has one of its own.
+  const limit = service === 'scheduler' ? 'qmgr_daemon_timeout' : 'daemon_timeout';
+  const watchdog = new Watchdog(config.get(limit));
   try {
     telemetry = createTelemetry({ config, program });
     queue = await openQueue({ config, redisUrl, telemetry, tracing: tracing.enabled });
     const name = `${service}@${config.get('myhostname')}[${process.pid}]`;
     const progress = new Progress();
-    daemon = await start({ config, queue, telemetry, name, signal: drain.signal, progress });
+    daemon = await start({ config, queue, telemetry, name, signal: drain.signal, progress, watchdog });
     // Under a supervisor all daemons have the same configuration, and could not listen at the same address.
     if (!process.connected) await serveHealth(config.get('health_listen'), progress, queue.ping);
   } catch (error) {
@@ -86,6 +95,19 @@ export async function runDaemon(
   await announce(service, { kind: 'ready', serves: daemon.serves ?? [] });
 
   let exitCode = 0;
+  const { log } = telemetry;
+  const end = (sentence: string): void => {
+    log.fatal(`${sentence}; this process ends, and leases return what it holds`);
+    exitCode = EX_SOFTWARE;
+    drain.abort();
+    // What is stuck may keep us from closing in order, too.
+    setTimeout(() => process.exit(EX_SOFTWARE), config.get('shutdown_grace_time') + CLOSING_MS).unref();
+  };
+  watchdog.onStuck((what) => end(`watchdog timeout (${limit}, ${config.get(limit) / 1000}s): ${what}`));
+  const ipcTimeoutMs = config.get('ipc_timeout');
+  onSilence(queue.ping, ipcTimeoutMs, () =>
+    end(`no answer from Redis for ipc_timeout (${ipcTimeoutMs / 1000}s)`),
+  );
   try {
     await Promise.race([daemon.closed, graceExceeded(drain.signal, config.get('shutdown_grace_time'))]);
   } catch (error) {
@@ -97,8 +119,12 @@ export async function runDaemon(
   process.exit(exitCode);
 }
 
+/** Given to the connections after the grace. */
+const CLOSING_MS = 1_000;
+const LONGEST_TIMER_MS = 0x7fff_ffff;
+
 /** To the supervisor, or to whoever reads the standard error of a daemon that runs alone. Resolves when it is said. */
-async function announce(service: string, message: ChildMessage): Promise<void> {
+async function announce(service: string, message: Announcement): Promise<void> {
   if (process.connected) {
     // A supervisor that is gone needs no answer.
     await new Promise<void>((resolve) => process.send?.(message, undefined, undefined, () => resolve()));
@@ -123,4 +149,20 @@ async function graceExceeded(signal: AbortSignal, graceMs: number): Promise<neve
       ).unref();
     });
   });
+}
+
+/** Calls back when a question finds no answer in that time; asks again a while after each answer. */
+function onSilence(ask: () => Promise<unknown>, limitMs: number, tell: () => void): void {
+  const question = (): void => {
+    const silence = setTimeout(tell, Math.min(limitMs, LONGEST_TIMER_MS)).unref();
+    ask().then(
+      () => {
+        clearTimeout(silence);
+        setTimeout(question, Math.min(limitMs / 10, LONGEST_TIMER_MS)).unref();
+      },
+      // A connection that was closed for good: the daemon ends by itself.
+      () => clearTimeout(silence),
+    );
+  };
+  question();
 }

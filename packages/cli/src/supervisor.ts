@@ -16,6 +16,8 @@ export interface SupervisorOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Longest pause before a crashed child is started again (service_throttle_time). */
   readonly throttleMs: number;
+  /** A child that does not answer a ping for this long is stuck and gets SIGKILL (daemon_timeout). */
+  readonly watchdogMs: number;
   /** After SIGTERM a child gets this long, then SIGKILL. */
   readonly graceMs: number;
   readonly log: (line: string) => void;
@@ -24,6 +26,8 @@ export interface SupervisorOptions {
 const FIRST_PAUSE_MS = 100;
 /** A child that ran this long is healthy: its next crash starts again from the shortest pause. */
 const HEALTHY_MS = 10_000;
+/** Longest pause between two pings. */
+const LONGEST_PING_MS = 60_000;
 
 export interface Supervisor {
   /** Resolves with what each service serves once all are ready; rejects with the reason of the first that cannot start. */
@@ -52,12 +56,27 @@ export function supervise(services: readonly Service[], options: SupervisorOptio
     });
     children.set(service.name, child);
     options.log(`started ${service.name}[${child.pid}]`);
+    let dog: ReturnType<typeof watch> | undefined;
+    const startWatch = () =>
+      watch(child, options.watchdogMs, () =>
+        options.log(`warning: ${service.name}[${child.pid}] did not answer for daemon_timeout; ending it`),
+      );
     child.on('message', (message: ChildMessage) => {
-      ready = message.kind === 'ready';
-      if (message.kind === 'ready') onReady(message.serves);
-      else problem = message.problem;
+      switch (message.kind) {
+        case 'pong':
+          dog?.pat();
+          return;
+        case 'ready':
+          ready = true;
+          dog = startWatch();
+          onReady(message.serves);
+          return;
+        case 'cannot-start':
+          problem = message.problem;
+      }
     });
     const ended = (how: string): void => {
+      dog?.stop();
       if (!children.delete(service.name) || stopping) return;
       if (!ready) {
         onDead(problem ?? how);
@@ -107,6 +126,30 @@ export function supervise(services: readonly Service[], options: SupervisorOptio
   };
 
   return { started, stop };
+}
+
+/** Pings a child, and kills it when it does not answer: its event loop stands still. */
+function watch(child: ChildProcess, limitMs: number, tell: () => void): { pat(): void; stop(): void } {
+  let lastMs = performance.now();
+  const timer = setInterval(
+    () => {
+      if (performance.now() - lastMs > limitMs) {
+        clearInterval(timer);
+        tell();
+        child.kill('SIGKILL');
+      } else if (child.connected) {
+        // One that is about to end may not take it.
+        child.send({ kind: 'ping' }, () => undefined);
+      }
+    },
+    Math.min(limitMs / 4, LONGEST_PING_MS),
+  );
+  return {
+    pat: () => {
+      lastMs = performance.now();
+    },
+    stop: () => clearInterval(timer),
+  };
 }
 
 async function endChild(child: ChildProcess, graceMs: number): Promise<void> {

@@ -33,6 +33,7 @@ async function up(options: CommonOptions): Promise<void> {
   const supervisor = supervise(services(config, options), {
     env: { ...process.env, MAILFLEET_redis_url: redis.url },
     throttleMs: config.get('service_throttle_time'),
+    watchdogMs: config.get('daemon_timeout'),
     graceMs: config.get('shutdown_grace_time') + 1_000,
     log,
   });

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '@mailfleet/config';
 import { LeaseLostError, type SchedulerPort, type ScriptPort } from '@mailfleet/queue';
 import { openSessionRegistry } from '@mailfleet/scache';
-import type { Progress, Telemetry } from '@mailfleet/telemetry';
+import type { Progress, Telemetry, Watchdog } from '@mailfleet/telemetry';
 import { type LeaderOptions, lead } from './leader.ts';
 import { type KeptLease, takeLease } from './lease.ts';
 import { maintain } from './maintenance.ts';
@@ -25,6 +25,7 @@ export interface SchedulerOptions {
   /** Aborts when the scheduler must stop. */
   readonly signal: AbortSignal;
   readonly progress?: Progress;
+  readonly watchdog?: Watchdog;
 }
 
 const TROUBLE_PAUSE_MS = 1_000;
@@ -61,20 +62,25 @@ function parksUnasked(config: Config): boolean {
 async function runShard(options: SchedulerOptions, leader: LeaderOptions, shard: number): Promise<void> {
   const { config, queue, telemetry, holder, signal } = options;
   const ttlMs = config.get('scheduler_lease_time');
-  const progress = options.progress?.expect(`shard ${shard}`);
+  const seen = options.progress?.expect(`shard ${shard}`);
+  const watched = options.watchdog?.watch(`shard ${shard}`);
+  const progress = (): void => {
+    seen?.();
+    watched?.pat();
+  };
   while (!signal.aborted) {
     let pauseMs = ttlMs / 3;
     let kept: KeptLease | undefined;
     try {
       kept = await takeLease(queue, shard, holder, ttlMs);
-      progress?.();
+      progress();
       if (kept === undefined) {
         // A leader that died is followed the moment its lease ends.
         const leftMs = (await queue.leaseState(shard))?.leftMs ?? 0;
         pauseMs = Math.min(pauseMs, leftMs + 1);
       } else {
         telemetry.log.info(`leads shard ${shard} (fence ${kept.lease.fence})`);
-        await leadWhileHeld({ ...leader, ...(progress === undefined ? {} : { progress }) }, kept, signal);
+        await leadWhileHeld({ ...leader, progress }, kept, signal);
         if (kept.lost.aborted) telemetry.log.warn(`lost the lease of shard ${shard}; standing by`);
       }
     } catch (error) {

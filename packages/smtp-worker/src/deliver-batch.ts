@@ -15,6 +15,8 @@ export interface BatchDeliveryParts {
   readonly queue: Pick<WorkerPort, 'content' | 'openRecipients' | 'markInDoubt' | 'record'> & TranscriptPort;
   readonly agent: DeliveryAgent;
   readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
+  /** A request came to its end. */
+  readonly onRecord?: () => void;
 }
 
 /** Resolves with the queue ids of requests that were never tried. */
@@ -39,6 +41,7 @@ export async function deliverClaimed(
     },
     beforeDot: (request, recipients) => queue.markInDoubt(batch, request.envelope.queueId, recipients),
     record: async (result) => {
+      parts.onRecord?.();
       const { duplicates } = await queue.record(batch, result);
       const request = requestOf(batch, result);
       traceDelivery(batch, request, result);

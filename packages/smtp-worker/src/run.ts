@@ -5,14 +5,13 @@
  */
 import type { Config } from '@mailfleet/config';
 import type { ScriptPort, TranscriptPort, WorkerPort } from '@mailfleet/queue';
-import { createHostFinder, createResolver, parseDnssecProbe, transportAgent } from '@mailfleet/routing';
 import { openSessionRegistry, openTicketStore } from '@mailfleet/scache';
-import { createDeliveryAgent, type DeliveryAgent, type Protocol, SessionPool } from '@mailfleet/smtp';
-import type { MailEvent, Progress, Telemetry } from '@mailfleet/telemetry';
+import { SessionPool } from '@mailfleet/smtp';
+import type { MailEvent, Progress, Telemetry, Watchdog } from '@mailfleet/telemetry';
 import { readFleetKey, SessionTickets, sessionLifetimeMs } from '@mailfleet/tls';
+import { DeliveryAgents, type Reporting } from './agents.ts';
 import { deliverClaimed } from './deliver-batch.ts';
 import { listIn } from './list-sessions.ts';
-import { tellingSites } from './mx-site.ts';
 import { reportCache } from './report-cache.ts';
 
 export interface SmtpWorkerOptions {
@@ -23,6 +22,8 @@ export interface SmtpWorkerOptions {
   readonly name: string;
   readonly signal: AbortSignal;
   readonly progress?: Progress;
+  /** Told of each batch and of each message of it. */
+  readonly watchdog?: Watchdog;
 }
 
 /** Resolves when `signal` aborted and all batches came home; rejects when the queue is lost. */
@@ -36,7 +37,7 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   });
   const report = reportingBy(config, telemetry);
   const tickets = openTickets(config, queue, telemetry.log);
-  const agentFor = makeAgents(config, report, queue, { sessions, tickets });
+  const agents = new DeliveryAgents({ config, report, queue, shared: { sessions, tickets } });
   const stopReports = reportCache(sessions, config.get('connection_cache_status_update_time'), telemetry);
   try {
     const progress = options.progress?.expect('taking batches');
@@ -48,20 +49,25 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
       ...(progress === undefined ? {} : { progress }),
     };
     await queue.work(work, (claimed) => {
-      const { transport, protocol } = claimed.batch;
-      return deliverClaimed(claimed, {
-        queue,
-        agent: agentFor(transport, protocol),
-        telemetry: report(transport),
-      });
+      const { id, transport, protocol, nexthop, requests } = claimed.batch;
+      const watched = options.watchdog?.watch(`batch ${id} to ${transport}:${nexthop}`);
+      return agents
+        .use(transport, protocol, requests.length, (agent) =>
+          deliverClaimed(claimed, {
+            queue,
+            agent,
+            telemetry: report(transport),
+            onRecord: () => watched?.pat(),
+          }),
+        )
+        .finally(() => watched?.done());
     });
   } finally {
+    agents.close();
     await sessions.close();
     stopReports();
   }
 }
-
-type Reporting = (transport: string) => Pick<Telemetry, 'emit' | 'log'>;
 
 /** Log lines of a transport whose master.cf gives it a `syslog_name` begin with that. */
 function reportingBy(config: Config, telemetry: Pick<Telemetry, 'emit' | 'log'>): Reporting {
@@ -71,62 +77,6 @@ function reportingBy(config: Config, telemetry: Pick<Telemetry, 'emit' | 'log'>)
     if (syslogName === common) return telemetry;
     return { log: telemetry.log, emit: (event: MailEvent) => telemetry.emit({ ...event, syslogName }) };
   };
-}
-
-/**
- * One agent per (transport, protocol), made when its first batch comes, with the transport's own configuration; all share the
- * resolver's cache.
- */
-function makeAgents(
-  config: Config,
-  report: Reporting,
-  queue: WorkerPort,
-  shared: { readonly sessions: SessionPool; readonly tickets: SessionTickets },
-): (transport: string, protocol: Protocol) => DeliveryAgent {
-  const warn = (text: string): void =>
-    report('smtp').emit({ kind: 'remark', program: 'smtp', warning: true, text });
-  const dnssecProbe = parseDnssecProbe(config.get('dnssec_probe'));
-  if (dnssecProbe !== undefined && 'error' in dnssecProbe) throw new Error(dnssecProbe.error);
-  const resolver = createResolver({
-    servers: config.get('dns_servers'),
-    warn,
-    ...(dnssecProbe === undefined ? {} : { dnssecProbe }),
-  });
-  const rollup = config.get('destination_site_rollup');
-  const agents = new Map<string, DeliveryAgent>();
-  const agentFor = (transport: string, protocol: Protocol): DeliveryAgent => {
-    const key = `${protocol} ${transport}`;
-    let agent = agents.get(key);
-    if (agent === undefined) {
-      const own = config.forTransport(transport);
-      const telemetry = report(transport);
-      const findHosts = createHostFinder({
-        config: own,
-        protocol,
-        resolver,
-        warn: (text) => telemetry.emit({ kind: 'remark', program: protocol, warning: true, text }),
-        note: (text) => telemetry.emit({ kind: 'remark', program: protocol, text }),
-      });
-      agent = createDeliveryAgent({
-        config: own,
-        transport,
-        protocol,
-        resolver,
-        findHosts: rollup
-          ? tellingSites(findHosts, transport, queue, (sentence) => telemetry.log.warn(sentence))
-          : findHosts,
-        remark: telemetry.emit,
-        ...shared,
-        agentFor: (other) => {
-          const its = transportAgent(config, other);
-          return its === 'smtp' || its === 'lmtp' ? agentFor(other, its) : undefined;
-        },
-      });
-      agents.set(key, agent);
-    }
-    return agent;
-  };
-  return agentFor;
 }
 
 /** TLS sessions to resume: the fleet's with a key, else the process's own. Throws a sentence when the key cannot be used. */

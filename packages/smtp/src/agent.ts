@@ -29,7 +29,7 @@ import { BatchReuse } from './batch-reuse.ts';
 import { openContentRules } from './content-rules.ts';
 import type { Batch, DeliveryRequest, Protocol, RequestResult } from './delivery.ts';
 import { type Element, HostLoop, type HostLoopOptions } from './host-loop.ts';
-import { HostMemory } from './host-memory.ts';
+import { type LearnedOfHosts, learnedOfHosts } from './host-memory.ts';
 import type { FindHosts } from './hosts.ts';
 import { ContentPrefetch, type FetchContent, RepeatableContent } from './prefetch.ts';
 import { reuseRules, sessionKey } from './reuse-policy.ts';
@@ -65,6 +65,8 @@ export interface DeliveryAgentOptions {
   };
   /** TLS sessions that may be resumed, shared by the agents of a process; undefined: every handshake is a full one. */
   readonly tickets?: SessionTickets;
+  /** What an earlier agent of this transport learned of servers; default nothing. */
+  readonly learned?: LearnedOfHosts;
   /** Clocks, timer and port number; for tests. */
   readonly environment?: Partial<Environment>;
 }
@@ -115,14 +117,15 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
   const settings = agentSettings(config, protocol);
   const remark = options.remark ?? (() => undefined);
   const warn = (text: string): void => remark({ kind: 'remark', program: protocol, warning: true, text });
+  const { ahead, chunking } = options.learned ?? learnedOfHosts();
   const around: Surroundings = {
     settings,
     remark,
     ...theWorld,
     ...options.environment,
-    aheadMemory: new HostMemory(),
-    chunkingMemory: new HostMemory(),
     contentRules: openContentRules(config, protocol, warn),
+    aheadMemory: ahead,
+    chunkingMemory: chunking,
   };
   const tls = createTlsClient(config, protocol);
   const maps = openServerMaps(config, protocol);

@@ -40,4 +40,14 @@ export class HostMemory {
   }
 }
 
+/** What an agent learns of servers while it works; whoever makes agents anew hands it on. */
+export interface LearnedOfHosts {
+  /** Answers an opening that was sent along with the last content. */
+  readonly ahead: HostMemory;
+  /** Takes BDAT. */
+  readonly chunking: HostMemory;
+}
+
+export const learnedOfHosts = (): LearnedOfHosts => ({ ahead: new HostMemory(), chunking: new HostMemory() });
+
 const keyOf = ({ address, port }: Endpoint): string => `${address} ${port}`;

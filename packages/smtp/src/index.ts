@@ -8,5 +8,6 @@ export {
 export type { Remark } from './attempt.ts';
 export { deliverMessage, type OneMessage } from './deliver-message.ts';
 export type * from './delivery.ts';
+export { type LearnedOfHosts, learnedOfHosts } from './host-memory.ts';
 export type { FindHosts, Host, HostLookup } from './hosts.ts';
 export { type PoolListener, SessionPool, type WaitingSession } from './session-pool.ts';

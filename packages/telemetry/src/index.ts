@@ -18,3 +18,4 @@ export {
   tracer,
   withSpan,
 } from './tracing.ts';
+export { Watchdog, type Watched } from './watchdog.ts';

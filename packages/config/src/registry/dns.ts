@@ -42,6 +42,7 @@ export const dns = {
     type: 'size',
     default: '0',
     since: '2.6',
+    moot: 'Node cannot set the buffers of a TCP socket; sysctl net.ipv4.tcp_rmem and tcp_wmem do it for the host or container',
     doc: 'Socket buffer override; 0 keeps the system default.',
   },
 } as const satisfies Entries;

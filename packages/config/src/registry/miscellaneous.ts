@@ -24,7 +24,7 @@ export const miscellaneous = {
     min: 1,
     seed: true,
     since: '<=2.0',
-    doc: 'Watchdog: maximum time to handle one request before the process kills itself.',
+    doc: 'Watchdog: a message under delivery that makes no step for this long ends its worker, whose work returns to the queue by its lease. `mailfleet up` also ends a daemon that does not answer it for so long.',
   },
   delay_logging_resolution_limit: {
     type: 'integer',
@@ -62,7 +62,7 @@ export const miscellaneous = {
     min: 1,
     seed: true,
     since: '<=2.0',
-    doc: 'Limit for internal client/server I/O.',
+    doc: 'A daemon ends when Redis, over which all of them talk, has not answered it for this long; whoever runs it starts it again.',
   },
   max_idle: {
     type: 'time',
@@ -71,7 +71,7 @@ export const miscellaneous = {
     min: 1,
     seed: true,
     since: '<=2.0',
-    doc: 'Idle time after which a worker process exits.',
+    doc: 'A delivery agent that had no work for this long is let go: what it read at its start (certificates, parameters) is read anew for the next batch of its transport. The process stays.',
   },
   max_use: {
     type: 'integer',
@@ -79,7 +79,7 @@ export const miscellaneous = {
     min: 1,
     seed: true,
     since: '<=2.0',
-    doc: 'Number of requests after which a worker process exits.',
+    doc: 'A delivery agent is made anew, and reads certificates and parameters anew, after this many requests for each of the smtp_worker_sessions of its worker: Postfix would have used up as many processes. The process stays.',
   },
   process_id: {
     type: 'integer',

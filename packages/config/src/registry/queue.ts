@@ -47,7 +47,7 @@ export const queue = {
     unit: 's',
     min: 1,
     since: '2.8',
-    doc: 'Watchdog of the queue manager.',
+    doc: 'The same as daemon_timeout for the scheduler: a shard that makes no turn for this long ends it, and a standby takes over.',
   },
   qmgr_fudge_factor: {
     type: 'integer',
@@ -65,6 +65,7 @@ export const queue = {
     unit: 's',
     min: 1,
     since: '2.8',
+    moot: 'a leader waits for Redis as long as ipc_timeout allows every daemon, and starts over when its lease was lost meanwhile',
     doc: 'Limit for queue manager internal I/O.',
   },
   qmgr_message_active_limit: {
