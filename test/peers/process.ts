@@ -22,6 +22,7 @@ export async function startServer(
   args: readonly string[],
   port: number,
   directory: string,
+  stopSignal: NodeJS.Signals = 'SIGTERM',
 ): Promise<AsyncDisposable> {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
@@ -39,7 +40,7 @@ export async function startServer(
   if (!up || child.exitCode !== null) throw new Error(`${command} did not start: ${said}`);
   return {
     [Symbol.asyncDispose]: async () => {
-      child.kill();
+      child.kill(stopSignal);
       await exited;
       await rm(directory, { recursive: true, force: true });
     },

@@ -10,7 +10,7 @@ export {
   type Problem,
   readConfig,
 } from './load.ts';
-export { logicalLines } from './main-cf.ts';
+export { logicalLines, parseMainCf } from './main-cf.ts';
 export { type MasterEntry, masterLine } from './master-cf.ts';
 export {
   isParameterName,

@@ -3,7 +3,7 @@
  * `createIntake`; holds no connection of its own, so there is nothing to close.
  */
 import type { Config } from '@mailfleet/config';
-import { type MatchList, matchDomains, matchNetworks } from '@mailfleet/lookup';
+import { type MatchList, matchDomains, matchNetworks, tableOptions } from '@mailfleet/lookup';
 import type { IntakePort, TranscriptPort } from '@mailfleet/queue';
 import { createRouter, type Router } from '@mailfleet/routing';
 import type { Telemetry } from '@mailfleet/telemetry';
@@ -35,13 +35,14 @@ export interface Intake extends IntakeOptions {
 export function createIntake(options: IntakeOptions): Intake {
   const { config } = options;
   const parentMatchesSubdomains = config.get('parent_domain_matches_subdomains').includes('relay_domains');
-  const relayDomains = matchDomains(config.get('relay_domains'), { parentMatchesSubdomains });
-  const mydestination = matchDomains(config.get('mydestination'));
+  const ofTables = tableOptions(config);
+  const relayDomains = matchDomains(config.get('relay_domains'), { ...ofTables, parentMatchesSubdomains });
+  const mydestination = matchDomains(config.get('mydestination'), ofTables);
   return {
     queueDeadlineMs: QUEUE_DEADLINE_MS,
     ...options,
     router: createRouter(config, { warn: (sentence) => options.telemetry.log.warn(sentence) }),
-    mynetworks: matchNetworks(config.get('mynetworks')),
+    mynetworks: matchNetworks(config.get('mynetworks'), ofTables),
     ownDomains: {
       match: async (domain) => {
         const result = await mydestination.match(domain);

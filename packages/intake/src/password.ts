@@ -3,7 +3,7 @@
  * unknown user costs the same comparison, so that neither can be guessed by the clock.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { openMaps } from '@mailfleet/lookup';
+import { openMaps, tableOptions } from '@mailfleet/lookup';
 import type { SMTPServerOptions } from 'smtp-server';
 import type { Intake } from './intake.ts';
 
@@ -17,7 +17,7 @@ export function digest(secret: string): Buffer {
 }
 
 export function passwordCheck({ config, telemetry }: Intake): NonNullable<SMTPServerOptions['onAuth']> {
-  const passwords = openMaps(config.get('intake_password_maps'));
+  const passwords = openMaps(config.get('intake_password_maps'), tableOptions(config));
   return (auth, session, callback) => {
     const { method, username = '' } = auth;
     // XCLIENT LOGIN: the proxy, which smtpd_authorized_xclient_hosts trusts, has checked the password.

@@ -56,7 +56,9 @@ function openCombined(
   const tables = specs.map(open);
   return {
     // Partial keys follow the first member.
-    keys: tables[0]?.keys ?? 'pattern',
+    get keys() {
+      return tables[0]?.keys ?? 'pattern';
+    },
     find: (key) => find(tables, key).catch((error: unknown) => lookupError(String(error))),
   };
 }

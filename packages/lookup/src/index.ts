@@ -1,10 +1,6 @@
 /** Lookup tables (`type:name`) and match lists. */
-export {
-  type DomainListOptions,
-  type MatchList,
-  type MatchResult,
-  matchDomains,
-  matchNetworks,
-} from './match-list.ts';
+export type { DomainListOptions, MatchList, MatchResult } from './match-items.ts';
+export { matchDomains, matchNetworks } from './match-list.ts';
 export { openMaps, openTable } from './open.ts';
+export { tableOptions } from './options.ts';
 export type { LookupOptions, LookupResult, Table, TableOptions } from './table.ts';

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type MatchList, matchDomains, matchNetworks } from './match-list.ts';
+import type { MatchList } from './match-items.ts';
+import { matchDomains, matchNetworks } from './match-list.ts';
 
 let directory: string;
 beforeAll(() => {

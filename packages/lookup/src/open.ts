@@ -7,6 +7,18 @@
  */
 import { cidrSyntax } from './cidr-rules.ts';
 import { openPipemap, openRandmap, openUnionmap } from './combined.ts';
+import { makeLdapTable } from './database/ldap.ts';
+import { makeMysqlTable } from './database/mysql.ts';
+import { makePgsqlTable } from './database/pgsql.ts';
+import { makeSqliteTable } from './database/sqlite.ts';
+import { type MakeTable, openFileTable } from './database/table-file.ts';
+import { openJsonTable } from './json-table.ts';
+import { matchDomainsWith } from './match-items.ts';
+import { makeHttpTable } from './network/http.ts';
+import { makeMemcacheTable } from './network/memcache.ts';
+import { makeRedisTable } from './network/redis.ts';
+import { openSocketmap } from './network/socketmap.ts';
+import { openTcpTable } from './network/tcp.ts';
 import { patternSyntax } from './pattern-rules.ts';
 import { openRuleTable } from './rules.ts';
 import { bracedText, parseSpec } from './spec.ts';
@@ -26,12 +38,14 @@ import { openInlineTable, openTextTable } from './text-table.ts';
 /** Opens one table. */
 export function openTable(spec: string, options: TableOptions = {}): Table {
   const bare = openBare(spec, options);
-  const fold = options.fold !== false && bare.keys === 'fixed';
   return {
     spec,
-    keys: bare.keys,
+    get keys() {
+      return bare.keys;
+    },
     lookup: async (key, { partial = false } = {}) => {
       if (partial && bare.keys === 'pattern') return MISS;
+      const fold = options.fold !== false && (bare.fold ?? bare.keys === 'fixed');
       const result = await bare.find(fold ? foldKey(key) : key);
       if (result.kind === 'found' && result.value === '') {
         return lookupError(`${spec} has an empty result for "${key}"; a result must not be empty`);
@@ -49,7 +63,9 @@ export function openMaps(specs: readonly string[], options: TableOptions = {}): 
   const tables = specs.map((spec) => openTable(spec, options));
   return {
     spec: specs.join(' '),
-    keys: tables.some((table) => table.keys === 'fixed') ? 'fixed' : 'pattern',
+    get keys() {
+      return tables.some((table) => table.keys === 'fixed') ? 'fixed' : 'pattern';
+    },
     lookup: async (key, lookupOptions) => {
       let result: LookupResult = MISS;
       for (const table of tables) {
@@ -96,6 +112,26 @@ function openBare(spec: string, options: TableOptions): BareTable {
       return openUnionmap(name, open);
     case 'randmap':
       return openRandmap(name, random);
+    case 'json':
+      return openJsonTable(name, fold, now);
+    case 'sqlite':
+    case 'pgsql':
+    case 'mysql':
+    case 'ldap':
+    case 'memcache':
+    case 'redis':
+    case 'http':
+      return openFileTable(type, name, makers[type], {
+        now,
+        random,
+        warn,
+        open,
+        matchDomains: (patterns) => matchDomainsWith(openTable, patterns, options),
+      });
+    case 'socketmap':
+      return openSocketmap(spec, name, options.socketmap ?? SOCKETMAP_LIMITS);
+    case 'tcp':
+      return openTcpTable(spec, name);
     case 'proxy':
       // There is no chroot here that a proxy process would have to bridge.
       return openBare(name, options);
@@ -103,6 +139,19 @@ function openBare(spec: string, options: TableOptions): BareTable {
       return failedTable(`"${spec}": the table type "${type}" is not supported`);
   }
 }
+
+/** The defaults of socketmap_max_query_size and socketmap_max_reply_size. */
+const SOCKETMAP_LIMITS = { querySizeBytes: 10_000, replySizeBytes: 100_000 };
+
+const makers = {
+  sqlite: makeSqliteTable,
+  pgsql: makePgsqlTable,
+  mysql: makeMysqlTable,
+  ldap: makeLdapTable,
+  memcache: makeMemcacheTable,
+  redis: makeRedisTable,
+  http: makeHttpTable,
+} as const satisfies Readonly<Record<string, MakeTable>>;
 
 function environment(key: string): LookupResult {
   const value = process.env[key];

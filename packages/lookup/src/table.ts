@@ -35,11 +35,15 @@ export interface TableOptions {
   readonly random?: () => number;
   /** Type of a table that is given as a path alone; Postfix's default_database_type. */
   readonly defaultType?: string;
+  /** Bytes of a socketmap query and reply: socketmap_max_query_size, socketmap_max_reply_size. */
+  readonly socketmap?: { readonly querySizeBytes: number; readonly replySizeBytes: number };
 }
 
 /** A table before the rules that hold for all of them (folding, partial keys, empty results) are applied. */
 export interface BareTable {
   readonly keys: 'fixed' | 'pattern';
+  /** Whether keys are folded; default: those of `fixed` tables are. */
+  readonly fold?: boolean | undefined;
   find(key: string): Promise<LookupResult> | LookupResult;
 }
 

@@ -3,7 +3,7 @@
  * delivery agent; everything that touches the network or chance is a function here, so that tests bring their own.
  */
 import type { Config } from '@mailfleet/config';
-import { openMaps } from '@mailfleet/lookup';
+import { openMaps, tableOptions } from '@mailfleet/lookup';
 import type { LookupSettings } from './dns-lookup.ts';
 import type { DestinationSyntax } from './nexthop.ts';
 import type { NativeLookup, OwnAddresses } from './own-addresses.ts';
@@ -116,7 +116,7 @@ export function readHostSearchSettings(config: Config, protocol: 'smtp' | 'lmtp'
       dnssec: level === 'dnssec',
       localNames: options.includes('res_defnames'),
       searchList: options.includes('res_dnsrch'),
-      ...(filter.length === 0 ? {} : { replyFilter: openMaps(filter) }),
+      ...(filter.length === 0 ? {} : { replyFilter: openMaps(filter, tableOptions(config)) }),
     },
     ignoreMxLookupError: config.get('ignore_mx_lookup_error'),
     deferIfNoMxAddressFound: config.getFor(protocol, 'smtp_defer_if_no_mx_address_found'),

@@ -6,7 +6,7 @@
  * The nexthop is in lower case and its domain in A-labels, so that one destination has one spelling.
  */
 import type { Config } from '@mailfleet/config';
-import { type MatchList, matchDomains, openMaps, type Table } from '@mailfleet/lookup';
+import { type MatchList, matchDomains, openMaps, type Table, tableOptions } from '@mailfleet/lookup';
 import { domainOf, lookupKeys, senderKeys, transportKeys } from './address-keys.ts';
 import { isNumericAddress, normalizeAddress, toALabel } from './hostname.ts';
 import { findOwnAddresses, type NativeLookup, type OwnAddresses } from './own-addresses.ts';
@@ -47,7 +47,10 @@ class TableTrouble extends Error {}
 
 /** Opens the tables of main.cf that routing needs; they are read when first asked. */
 export function createRouter(config: Config, options: RouterOptions = {}): Router {
-  const tableOptions = options.warn === undefined ? {} : { warn: options.warn };
+  const ofTables = {
+    ...tableOptions(config),
+    ...(options.warn === undefined ? {} : { warn: options.warn }),
+  };
   const delimiters = config.get('recipient_delimiter');
   const transportMaps = openOptional(config.get('transport_maps'));
   const parentKeys = config.get('parent_domain_matches_subdomains').includes('transport_maps')
@@ -55,10 +58,10 @@ export function createRouter(config: Config, options: RouterOptions = {}): Route
     : 'dotted';
   const senderRelayhosts = openOptional(config.get('sender_dependent_relayhost_maps'));
   const senderTransports = openOptional(config.get('sender_dependent_default_transport_maps'));
-  const mydestination = matchDomains(config.get('mydestination'), tableOptions);
-  const virtualDomains = matchDomains(config.get('virtual_mailbox_domains'), tableOptions);
+  const mydestination = matchDomains(config.get('mydestination'), ofTables);
+  const virtualDomains = matchDomains(config.get('virtual_mailbox_domains'), ofTables);
   const relayDomains = matchDomains(config.get('relay_domains'), {
-    ...tableOptions,
+    ...ofTables,
     parentMatchesSubdomains: config.get('parent_domain_matches_subdomains').includes('relay_domains'),
   });
   const relayhost = config.get('relayhost').join(', ');
@@ -66,7 +69,7 @@ export function createRouter(config: Config, options: RouterOptions = {}): Route
   let own: Promise<OwnAddresses> | undefined;
 
   function openOptional(specs: readonly string[]): Table | undefined {
-    return specs.length === 0 ? undefined : openMaps(specs, tableOptions);
+    return specs.length === 0 ? undefined : openMaps(specs, ofTables);
   }
 
   async function isLocal(domain: string): Promise<boolean> {

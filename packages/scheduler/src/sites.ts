@@ -4,7 +4,7 @@
  * scheduler asks no name server: a worker looks hosts up anyway, and tells (architecture, decisions).
  */
 import type { Config } from '@mailfleet/config';
-import { openMaps } from '@mailfleet/lookup';
+import { openMaps, tableOptions } from '@mailfleet/lookup';
 import type { SchedulerPort } from '@mailfleet/queue';
 import type { SiteOf } from './core/state.ts';
 
@@ -35,7 +35,7 @@ export function makeSites(
   const specs = config.get('destination_site_maps');
   const rollup = config.get('destination_site_rollup');
   if (specs.length === 0 && !rollup) return undefined;
-  const table = specs.length === 0 ? undefined : openMaps(specs, { warn });
+  const table = specs.length === 0 ? undefined : openMaps(specs, { ...tableOptions(config), warn });
   const known = new Map<string, { readonly site: string | undefined; readonly untilMs: number }>();
 
   async function mapped(nexthop: string): Promise<string | undefined> {

@@ -3,7 +3,7 @@
  * Opened once per agent. Most messages need nothing of it, and then go out as they are stored.
  */
 import type { Config } from '@mailfleet/config';
-import { openMaps } from '@mailfleet/lookup';
+import { openMaps, tableOptions } from '@mailfleet/lookup';
 import { type CheckClass, type CheckMaps, type FilterPlan, structureLimits } from '@mailfleet/mime';
 import type { Envelope, Protocol } from './delivery.ts';
 import type { Features } from './ehlo.ts';
@@ -45,6 +45,6 @@ const openChecks = (config: Config, protocol: Protocol, warn: (sentence: string)
       const specs = config.getFor(protocol, parameter);
       if (specs.length === 0) return [];
       const name = parameter.replace('smtp', protocol);
-      return [[kind, { name, table: openMaps(specs, { fold: false, warn }) }]];
+      return [[kind, { name, table: openMaps(specs, { ...tableOptions(config), fold: false, warn }) }]];
     }),
   );

@@ -3,7 +3,7 @@
  * and which PIX workarounds to use (`smtp_pix_workaround_maps`). A found entry replaces the list of main.cf.
  */
 import { type Config, splitList } from '@mailfleet/config';
-import { openMaps, openTable, type Table } from '@mailfleet/lookup';
+import { openMaps, openTable, type Table, tableOptions } from '@mailfleet/lookup';
 import type { Protocol } from './delivery.ts';
 import type { ReplyFilter } from './reply.ts';
 
@@ -19,11 +19,12 @@ export interface ServerMaps {
 
 export const openServerMaps = (config: Config, protocol: Protocol): ServerMaps => {
   const open = (specs: readonly string[]): Table | undefined =>
-    specs.length === 0 ? undefined : openMaps(specs);
+    specs.length === 0 ? undefined : openMaps(specs, tableOptions(config));
   const discard = open(config.getFor(protocol, 'smtp_discard_ehlo_keyword_address_maps'));
   const pix = open(config.getFor(protocol, 'smtp_pix_workaround_maps'));
   const filterSpec = config.getFor(protocol, 'smtp_reply_filter');
-  const filter = filterSpec === '' ? undefined : openTable(filterSpec, { fold: false });
+  const filter =
+    filterSpec === '' ? undefined : openTable(filterSpec, { ...tableOptions(config), fold: false });
   return {
     replyFilter: filter && ((line) => filter.lookup(line)),
     discardKeywords: (address) => ask(discard, address),

@@ -6,7 +6,7 @@
  * host was tried next is decided long before.
  */
 import type { Config } from '@mailfleet/config';
-import { openMaps } from '@mailfleet/lookup';
+import { openMaps, tableOptions } from '@mailfleet/lookup';
 import type { Outcome, Protocol, RequestResult } from './delivery.ts';
 
 export type StatusFilter = (result: RequestResult, warn: (text: string) => void) => Promise<RequestResult>;
@@ -16,7 +16,7 @@ export const openStatusFilter = (config: Config, protocol: Protocol): StatusFilt
   const specs = config.getFor(protocol, 'smtp_delivery_status_filter');
   if (specs.length === 0) return undefined;
   const name = `${protocol}_delivery_status_filter`;
-  const table = openMaps(specs, { fold: false });
+  const table = openMaps(specs, { ...tableOptions(config), fold: false });
 
   const filter = async (outcome: Outcome, warn: (text: string) => void): Promise<Outcome> => {
     const answer = await table.lookup(`${outcome.status} ${outcome.reason}`);

@@ -5,7 +5,7 @@
  * A mistake in an entry makes the policy invalid, never weaker: the server is left out and the mail waits.
  */
 import type { Config } from '@mailfleet/config';
-import { openMaps, type Table } from '@mailfleet/lookup';
+import { openMaps, type Table, tableOptions } from '@mailfleet/lookup';
 import type { DaneDns } from './dane/find-tlsa.ts';
 import { type Dane, openDane, type ServerFacts } from './dane/open-dane.ts';
 import { globalLevel, type TlsLevel } from './level.ts';
@@ -84,14 +84,14 @@ export const openTlsPolicies = (
     if (siteSpecs.length > 0) {
       warn?.(`${protocol}_tls_per_site is ignored, since ${protocol}_tls_policy_maps is set`);
     }
-    const table = openMaps(policySpecs);
+    const table = openMaps(policySpecs, tableOptions(config));
     return {
       policyFor: async (destination, host, server) =>
         resolve(destination, host, await findPolicy(table, destination, global), server),
     };
   }
   if (siteSpecs.length > 0) {
-    const table = openMaps(siteSpecs);
+    const table = openMaps(siteSpecs, tableOptions(config));
     return {
       policyFor: async (destination, host, server) => {
         const level = await findSite(table, destination, host, global);

@@ -14,12 +14,14 @@ export const maps = {
     default: 'btree',
     minLength: 1,
     since: '3.11',
+    moot: 'what Postfix caches in files is kept in memory and in Redis',
     doc: 'Table type for updatable caches.',
   },
   daemon_table_open_error_is_fatal: {
     type: 'boolean',
     default: 'no',
     since: '2.9',
+    moot: 'a lookup in a table that cannot be opened is an error and defers, until the table is mended; a process that ends would stop the mail of everyone else',
     doc: 'Exit when a table cannot be opened, instead of failing its lookups.',
   },
   parent_domain_matches_subdomains: {

@@ -66,12 +66,14 @@ export const processes = {
     default:
       'MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME XDG_RUNTIME_DIR',
     since: '<=2.0',
+    moot: 'a container or a unit file sets the environment of a process, and no process of ours hides any of it from another',
     doc: 'Environment variables kept by Postfix processes.',
   },
   export_environment: {
     type: 'list',
     default: 'TZ MAIL_CONFIG LANG',
     since: '<=2.0',
+    moot: 'no external commands are run',
     doc: 'Environment variables passed to external commands.',
   },
   stress: {
