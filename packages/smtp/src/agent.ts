@@ -18,6 +18,7 @@ import {
 import {
   createTlsClient,
   globalLevel,
+  openRequireTlsPolicy,
   openTlsPolicies,
   Resumption,
   type SessionTickets,
@@ -144,6 +145,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     warn(`TLS is unavailable: ${tls.unavailable}`);
   }
 
+  const requireTls = settings.requireTlsEnabled ? openRequireTlsPolicy(config, protocol) : undefined;
   for (const text of sasl?.notes ?? []) warn(text);
   const { tickets } = options;
   const lifetimeMs = sessionLifetimeMs(config, protocol);
@@ -174,6 +176,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         around,
         tls,
         policies,
+        requireTls,
         maps,
         findHosts: options.findHosts,
         nexthop: batch.nexthop,
@@ -198,7 +201,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
           // A session that was opened for one sender's credentials serves no other sender.
           const sameLogin =
             sasl?.senderDependent !== true || following?.envelope.sender === request.envelope.sender;
-          const next = sameLogin ? following : undefined;
+          const next = sameLogin && wantsSameTls(request, following) ? following : undefined;
           const wanted = (): boolean => next !== undefined && !io.signal.aborted && !records.failed;
           const result = await deliverRequest(request, {
             around,
@@ -244,6 +247,12 @@ interface RequestContext {
   readonly wanted: () => boolean;
   readonly next: () => NextRequest | undefined;
 }
+
+/** What one may do on a session the other may too: neither REQUIRETLS nor TLS-Required tells them apart. */
+const wantsSameTls = ({ envelope }: DeliveryRequest, following: DeliveryRequest | undefined): boolean =>
+  following !== undefined &&
+  (envelope.requireTls === true) === (following.envelope.requireTls === true) &&
+  (envelope.tlsOptional === true) === (following.envelope.tlsOptional === true);
 
 const nextAtHand = (request: DeliveryRequest, content: Content | undefined): NextRequest | undefined =>
   Buffer.isBuffer(content) ? { request, needsSmtputf8: needsForHead(request, content) } : undefined;

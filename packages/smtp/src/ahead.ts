@@ -31,13 +31,14 @@ export interface Opening {
 
 /**
  * The opening of a request's transaction; undefined when it must be built one reply at a time, or not at all.
- * @param reset begin with RSET: the transaction before may have left the server in the middle
+ * @param options `requireTls`: as for `mailCommand`; `reset`: begin with RSET, since the transaction before may have left the
+ *   server in the middle
  */
 export const openingOf = (
   { request, needsSmtputf8 }: NextRequest,
   features: Features,
   settings: AgentSettings,
-  reset = false,
+  { requireTls = false, reset = false }: { readonly requireTls?: boolean; readonly reset?: boolean } = {},
 ): Opening | undefined => {
   const { envelope, recipients } = request;
   const tooLarge = features.sizeLimit > 0 && features.sizeLimit < envelope.sizeBytes;
@@ -56,7 +57,7 @@ export const openingOf = (
     add(nameAddress, 'xforward1');
     add(protocolHelo, 'xforward2');
   }
-  add(mailCommand(envelope, features, settings), 'mail');
+  add(mailCommand(envelope, features, settings, requireTls), 'mail');
   for (const recipient of recipients) add(rcptCommand(recipient, envelope, features, settings), 'rcpt');
   add('DATA', 'data');
   return Buffer.byteLength(text) > PIPELINE_BYTES ? undefined : { request, text, stages };

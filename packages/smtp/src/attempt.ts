@@ -7,6 +7,7 @@
  * really deferred someone, unless a session of this request ran its transaction to the end.
  */
 import type { MailEvent } from '@mailfleet/telemetry';
+import type { RequireTlsAction } from '@mailfleet/tls';
 
 import type { ContentRules } from './content-rules.ts';
 import type {
@@ -92,6 +93,8 @@ export class Attempt {
   lastKept: Failure | undefined;
   /** The message cannot go to a server without SMTPUTF8. */
   needsSmtputf8 = false;
+  /** How strictly its REQUIRETLS request is honoured at the destination at hand; undefined: there is none, or it does not count. */
+  requireTls: RequireTlsAction | undefined;
 
   constructor(request: DeliveryRequest, around: Surroundings) {
     this.request = request;
@@ -99,6 +102,13 @@ export class Attempt {
     this.#handedOffMs = around.now();
     this.#recipients = request.recipients;
     this.#marks = request.recipients.map(() => 'unmarked');
+  }
+
+  /** TLS may be left out for it: it says so, and nothing else of it or of main.cf says otherwise. */
+  get tlsOptional(): boolean {
+    const { tlsOptional, requireTls } = this.request.envelope;
+    const { honoursTlsRequired, requireTlsEnabled } = this.#around.settings;
+    return honoursTlsRequired && tlsOptional === true && !(requireTlsEnabled && requireTls === true);
   }
 
   get queueId(): string {

@@ -5,7 +5,7 @@
 import type { TlsPolicy } from '@mailfleet/tls';
 import type { Attempt } from './attempt.ts';
 import type { Batch } from './delivery.ts';
-import { missingSmtputf8 } from './handshake.ts';
+import { unmetDemand } from './handshake.ts';
 import type { Host } from './hosts.ts';
 import { destinationKey, endpointKey, noReuse, type ReusePolicy, type ReuseRules } from './reuse-policy.ts';
 import type { Sasl } from './sasl/login.ts';
@@ -134,7 +134,7 @@ export class BatchReuse {
     const key = endpointKey(this.#rules, host, policy, destination, login);
     const session = this.#pool.take(
       key,
-      (each) => each.mayServeAnother() && missingSmtputf8(each, attempt) === undefined,
+      (each) => each.mayServeAnother() && unmetDemand(each, attempt) === undefined,
     );
     if (by === 'address') this.#pool.statistics.lookedUp('address', session !== undefined);
     if (session === undefined) return undefined;

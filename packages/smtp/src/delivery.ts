@@ -50,6 +50,8 @@ export interface Envelope {
   readonly verp?: string;
   /** REQUIRETLS of RFC 8689: the message goes over authenticated TLS or not at all. */
   readonly requireTls?: boolean;
+  /** `TLS-Required: No` in the header (RFC 8689 section 3): delivery matters more than TLS. */
+  readonly tlsOptional?: boolean;
   /** First receipt; a requeue keeps it. */
   readonly arrivalMs: number;
   /** When this queue entry was made; the age that retry times follow. */

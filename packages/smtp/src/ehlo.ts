@@ -18,6 +18,8 @@ export interface Features {
   /** BDAT (RFC 3030). */
   readonly chunking: boolean;
   readonly smtputf8: boolean;
+  /** REQUIRETLS (RFC 8689), inside TLS only. */
+  readonly requireTls: boolean;
   /** XFORWARD attributes on offer, upper case. */
   readonly xforward: ReadonlySet<string>;
   /** SASL mechanisms as announced (RFC 4954); undefined: no AUTH. */
@@ -35,6 +37,7 @@ export const noFeatures: Features = {
   dsn: false,
   chunking: false,
   smtputf8: false,
+  requireTls: false,
   xforward: new Set(),
 };
 
@@ -116,6 +119,7 @@ export const parseEhlo = (text: string, discard: Discard, lineLimit: number): Eh
       dsn: has('DSN'),
       chunking: has('CHUNKING'),
       smtputf8: has('SMTPUTF8'),
+      requireTls: has('REQUIRETLS'),
       xforward: new Set(has('XFORWARD') ? offered.get('XFORWARD')?.map((word) => word.toUpperCase()) : []),
       ...(has('AUTH') ? { auth: mergeAnnouncements(auth, lineLimit) } : {}),
     },

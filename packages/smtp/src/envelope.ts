@@ -26,7 +26,13 @@ export const convertsContent = (
 const wireAddress = (address: string, settings: EnvelopeSettings): string =>
   settings.quoteEnvelope ? quoteAddress(address) : address;
 
-export const mailCommand = (envelope: Envelope, features: Features, settings: EnvelopeSettings): string => {
+/** @param requireTls the message asks for REQUIRETLS, and the destination's policy does not say otherwise */
+export const mailCommand = (
+  envelope: Envelope,
+  features: Features,
+  settings: EnvelopeSettings,
+  requireTls = false,
+): string => {
   let line = `MAIL FROM:<${wireAddress(envelope.sender, settings)}>`;
   // A content that will be converted has another size.
   if (features.size && !convertsContent(envelope, features, settings)) line += ` SIZE=${envelope.sizeBytes}`;
@@ -35,10 +41,13 @@ export const mailCommand = (envelope: Envelope, features: Features, settings: En
   }
   if (features.dsn) {
     if (envelope.envid !== undefined && envelope.envid !== '') line += ` ENVID=${xtext(envelope.envid)}`;
-    if (envelope.ret !== undefined) line += ` RET=${envelope.ret}`;
+    // A notice with the content would not be protected as the message was (RFC 8689 section 5).
+    const ret = requireTls && !features.requireTls ? 'HDRS' : envelope.ret;
+    if (ret !== undefined) line += ` RET=${ret}`;
   }
   if (features.mailAuth === true) line += ' AUTH=<>';
   if (features.smtputf8 && envelope.smtputf8 === true) line += ' SMTPUTF8';
+  if (requireTls && features.requireTls) line += ' REQUIRETLS';
   return line;
 };
 

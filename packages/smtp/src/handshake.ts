@@ -5,7 +5,14 @@
  * failed for which scope and whether the stream is healthy enough for a QUIT. Nothing here is marked at the attempt:
  * the caller does that, because a failure inside opportunistic TLS may first be tried again in clear.
  */
-import { type Resumption, requiresTls, type TlsClient, type TlsPolicy, verifyPeer } from '@mailfleet/tls';
+import {
+  type Resumption,
+  requiresMatch,
+  requiresTls,
+  type TlsClient,
+  type TlsPolicy,
+  verifyPeer,
+} from '@mailfleet/tls';
 import type { Attempt, Failure, FailureScope, Surroundings } from './attempt.ts';
 import { systemErrorText } from './connect.ts';
 import type { IoFailure } from './connection.ts';
@@ -14,6 +21,7 @@ import { type Reply, replyText } from './reply.ts';
 import type { ServerMaps } from './server-maps.ts';
 import type { Session } from './session.ts';
 import { isProtocolError } from './stages.ts';
+import { demandsStartTls, startTlsRefused, unmetBeforeTls, unmetInSession } from './tls/requiretls.ts';
 
 export type HandshakeEnd =
   | { readonly kind: 'ready' }
@@ -65,9 +73,23 @@ const siteFailure = (status: string, reason: string, reply?: Reply): HandshakeEn
   quit: true,
 });
 
+const softened = (failure: Failure): HandshakeEnd => ({
+  kind: 'failed',
+  scope: 'softened',
+  failure,
+  quit: true,
+});
+
 const isPositive = (reply: Reply): boolean => reply.code >= 200 && reply.code < 300;
 
 export const shakeHands = async (context: HandshakeContext): Promise<HandshakeEnd> => {
+  const end = await converse(context);
+  const unmet =
+    end.kind === 'ready' ? unmetInSession(context.attempt.requireTls, context.session) : undefined;
+  return unmet === undefined ? end : softened(unmet);
+};
+
+const converse = async (context: HandshakeContext): Promise<HandshakeEnd> => {
   const { session, attempt, around, policy } = context;
   const { settings } = around;
 
@@ -100,6 +122,9 @@ export const shakeHands = async (context: HandshakeContext): Promise<HandshakeEn
   if (hello.kind !== 'ready') return hello;
   if (session.tls !== undefined) return ready;
 
+  const { startTls } = session.features;
+  const unmet = unmetBeforeTls(attempt.requireTls, policy.level, session.name, startTls);
+  if (unmet !== undefined) return softened(unmet);
   if (session.features.startTls && policy.level === 'none' && settings.noteStarttlsOffer) {
     attempt.remark(`Host offered STARTTLS: [${session.endpoint.host}]`);
   }
@@ -117,6 +142,9 @@ export const shakeHands = async (context: HandshakeContext): Promise<HandshakeEn
     if (isPositive(reply)) {
       const end = await secure(context);
       return end.kind === 'ready' ? await sayHello(context, true) : end;
+    }
+    if (demandsStartTls(attempt.requireTls)) {
+      return softened(startTlsRefused(session.name, replyText(reply)));
     }
     if (!requiresTls(policy.level)) return ready;
     return siteFailure(
@@ -163,23 +191,29 @@ const sayHello = async (context: HandshakeContext, esmtp: boolean): Promise<Hand
     );
     return siteFailure(context.best ? '5.4.6' : '4.4.6', `mail for ${context.nexthop} loops back to myself`);
   }
-  session.features = ehlo.features;
+  // In clear anybody could have written it (RFC 8689 section 4.2.1).
+  const requireTls = session.tls !== undefined && ehlo.features.requireTls;
+  session.features = { ...ehlo.features, requireTls };
   if (ehlo.features.smtputf8 && !ehlo.features.eightBitMime) {
     attempt.remark(`host ${session.name} offers SMTPUTF8 support, but not 8BITMIME`);
-    session.features = { ...ehlo.features, eightBitMime: true };
+    session.features = { ...session.features, eightBitMime: true };
   }
   const missing = missingSmtputf8(session, attempt);
-  return missing === undefined ? ready : { kind: 'failed', scope: 'softened', failure: missing, quit: true };
+  return missing === undefined ? ready : softened(missing);
 };
 
 /** Why a session cannot take this message for want of SMTPUTF8, if it cannot. */
-export const missingSmtputf8 = (session: Session, attempt: Attempt): Failure | undefined =>
+const missingSmtputf8 = (session: Session, attempt: Attempt): Failure | undefined =>
   attempt.needsSmtputf8 && !session.features.smtputf8
     ? {
         status: '5.6.7',
         reason: `message requires SMTPUTF8, but no server was found that supports SMTPUTF8. The last attempted server was ${session.name}`,
       }
     : undefined;
+
+/** Why an open session cannot take this message, if it cannot. */
+export const unmetDemand = (session: Session, attempt: Attempt): Failure | undefined =>
+  missingSmtputf8(session, attempt) ?? unmetInSession(attempt.requireTls, session);
 
 const ask = (context: HandshakeContext, verb: string): Promise<Reply | IoFailure> => {
   const { session, around } = context;
@@ -218,6 +252,7 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
   resumption?.concluded(verdict, inherited);
   session.tls = verdict.protocol;
   session.tlsMatched = verdict.kind === 'Verified';
+  session.authenticated = requiresMatch(policy.level) && verdict.accepted;
   session.tlsSummary = verdict.summary(session.relay);
   session.plaintextRetry = mayRetryPlaintext(context);
   attempt.step('tls', verdict.protocol);
@@ -225,7 +260,9 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
     remarkNoQueueId(context, `certificate verification failed for ${session.relay}: ${verdict.distrust}`);
   }
   if (settings.tlsLogLevel >= 1) remarkNoQueueId(context, session.tlsSummary);
-  return verdict.accepted ? ready : siteFailure('4.7.5', 'Server certificate not verified');
+  if (verdict.accepted) return ready;
+  const unmet = unmetInSession(attempt.requireTls, session);
+  return unmet === undefined ? siteFailure('4.7.5', 'Server certificate not verified') : softened(unmet);
 };
 
 /** Node reports a server that hangs up as a reset connection of its own making: no system call failed. */
@@ -239,6 +276,7 @@ const handshakeError = (failure: IoFailure | NodeJS.ErrnoException): string => {
 /** A second try in clear: only for mail that has waited, so that a passing fault or an attack at first sight does not strip TLS. */
 const mayRetryPlaintext = ({ policy, attempt, around, session }: HandshakeContext): boolean =>
   policy.level === 'may' &&
+  !demandsStartTls(attempt.requireTls) &&
   // Nor does a password go out in clear that was meant for TLS.
   !session.hasLogin &&
   !around.settings.tlsWrapperMode &&

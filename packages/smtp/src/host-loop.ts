@@ -8,6 +8,7 @@
 import type { SourceAddresses } from '@mailfleet/routing';
 import {
   type InvalidPolicy,
+  type RequireTlsPolicy,
   type Resumption,
   requiresTls,
   type ServerFacts,
@@ -19,7 +20,7 @@ import type { NextRequest } from './ahead.ts';
 import type { Attempt, Failure, Surroundings } from './attempt.ts';
 import type { BatchReuse } from './batch-reuse.ts';
 import { connectTo } from './connect.ts';
-import { missingSmtputf8, shakeHands } from './handshake.ts';
+import { shakeHands, unmetDemand } from './handshake.ts';
 import type { FindHosts, Host, HostLookup } from './hosts.ts';
 import type { RepeatableContent } from './prefetch.ts';
 import type { Sasl } from './sasl/login.ts';
@@ -48,6 +49,8 @@ export interface HostLoopOptions {
   readonly findHosts: FindHosts;
   readonly tls: TlsClient;
   readonly policies: TlsPolicies;
+  /** How strictly REQUIRETLS is honoured; undefined: nobody asks for it. */
+  readonly requireTls: RequireTlsPolicy | undefined;
   readonly maps: ServerMaps;
   /** The batch's nexthop as written. */
   readonly nexthop: string;
@@ -119,13 +122,29 @@ export class HostLoop {
         if (position === 0) this.#options.reuse?.disable();
       } else {
         finalNexthop ||= lookup.finalNexthop;
-        await this.#tryHosts(attempt, io, position, element, lookup, finalNexthop);
+        if (await this.#askRequireTls(attempt, element))
+          await this.#tryHosts(attempt, io, position, element, lookup, finalNexthop);
       }
       if (finalNexthop) break;
     }
     if (this.#kept !== undefined && !io.wanted()) await this.close();
     if (attempt.recipients.length === 0) return 'done';
     return this.#giveUp(attempt, lastTried);
+  }
+
+  /** Finds out how strictly a destination must honour REQUIRETLS; false: nobody knows, so it is left out. */
+  async #askRequireTls(attempt: Attempt, element: Element): Promise<boolean> {
+    const { requireTls } = this.#options;
+    attempt.requireTls = undefined;
+    if (requireTls === undefined || attempt.request.envelope.requireTls !== true) return true;
+    const found = await requireTls.actionFor(nameOf(element));
+    if ('error' in found) {
+      attempt.remark(found.error, true);
+      this.#last = { status: '4.7.10', reason: 'REQUIRETLS policy lookup error' };
+      return false;
+    }
+    if (found.action !== 'disable') attempt.requireTls = found.action;
+    return true;
   }
 
   /** Parks or ends the kept session, if there is one. */
@@ -296,9 +315,9 @@ export class HostLoop {
     session.attempt = attempt;
     session.uses++;
     attempt.startSession(session.facts());
-    const missing = missingSmtputf8(session, attempt);
-    if (missing !== undefined) {
-      attempt.failAll('softened', missing);
+    const unmet = unmetDemand(session, attempt);
+    if (unmet !== undefined) {
+      attempt.failAll('softened', unmet);
       attempt.endSession();
       await session.quit();
       return 'done';
@@ -433,6 +452,7 @@ export class HostLoop {
         nameOf(element),
         host.host,
         element.kind === 'unix' ? undefined : factsOf(host),
+        { optional: attempt.tlsOptional },
       );
       this.#policies.set(name, policy);
       for (const warning of policy.warnings ?? []) attempt.remark(warning, true);

@@ -31,6 +31,8 @@ export class Session {
   tls: string | undefined;
   /** The certificate is one that the policy demands. */
   tlsMatched = false;
+  /** The server proved who it is, under a policy that wanted it to. */
+  authenticated = false;
   /** There are, or may be, credentials for this server. */
   hasLogin = false;
   /** What no log line may repeat. */

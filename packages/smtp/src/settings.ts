@@ -62,6 +62,10 @@ export interface AgentSettings extends ConnectSettings, ConnectionLimits, Envelo
   readonly reuseTimeLimitMs: number;
   readonly reuseCountLimit: number;
   readonly minimalBackoffMs: number;
+  /** `tls_required_enable` */
+  readonly honoursTlsRequired: boolean;
+  /** `requiretls_enable` */
+  readonly requireTlsEnabled: boolean;
   readonly noteStarttlsOffer: boolean;
   readonly tlsLogLevel: number;
   readonly tlsWrapperMode: boolean;
@@ -117,6 +121,8 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   reuseTimeLimitMs: config.getFor(protocol, 'smtp_connection_reuse_time_limit'),
   reuseCountLimit: config.getFor(protocol, 'smtp_connection_reuse_count_limit'),
   minimalBackoffMs: config.get('minimal_backoff_time'),
+  honoursTlsRequired: config.get('tls_required_enable'),
+  requireTlsEnabled: config.get('requiretls_enable'),
   noteStarttlsOffer: config.getFor(protocol, 'smtp_tls_note_starttls_offer'),
   tlsLogLevel: logLevelOf(config.getFor(protocol, 'smtp_tls_loglevel')),
   tlsWrapperMode: config.getFor(protocol, 'smtp_tls_wrappermode'),

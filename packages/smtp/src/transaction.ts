@@ -145,7 +145,7 @@ export class Transaction {
         return this.#ended();
     }
 
-    const mail = mailCommand(envelope, features, settings);
+    const mail = mailCommand(envelope, features, settings, attempt.requireTls !== undefined);
     if (!(await this.#command(mail, 'mail'))) return this.#ended();
     attempt.setUpDone();
 
@@ -213,7 +213,9 @@ export class Transaction {
     if (!chunkingMemory.mayTry(session.endpoint)) return undefined;
     if (attempt.recipients.some((_, position) => !attempt.isUnmarked(position))) return undefined;
     const request = { ...attempt.request, recipients: attempt.recipients };
-    const commands = openingOf({ request, needsSmtputf8: attempt.needsSmtputf8 }, features, settings);
+    const commands = openingOf({ request, needsSmtputf8: attempt.needsSmtputf8 }, features, settings, {
+      requireTls: attempt.requireTls !== undefined,
+    });
     return commands && { commands, content };
   }
 
@@ -492,7 +494,9 @@ export class Transaction {
     if (!settings.transactionPipelining || !this.#pipelining || attempt.anyKept) return '';
     if (!aheadMemory.mayTry(session.endpoint)) return '';
     const request = next();
-    const opening = request && openingOf(request, session.features, settings, this.#chunked);
+    // Its demands on TLS are those of the message at hand, or it would not be the next one here.
+    const options = { requireTls: attempt.requireTls !== undefined, reset: this.#chunked };
+    const opening = request && openingOf(request, session.features, settings, options);
     session.ahead = opening;
     return opening?.text ?? '';
   }

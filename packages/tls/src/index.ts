@@ -14,6 +14,7 @@ export {
   tlsPolicy,
 } from './policy.ts';
 export { openTlsPolicies, type TlsPolicies } from './policy-table.ts';
+export { openRequireTlsPolicy, type RequireTlsAction, type RequireTlsPolicy } from './requiretls.ts';
 export { type FleetKey, makeFleetKey, readFleetKey } from './tickets/fleet-key.ts';
 export { Resumption } from './tickets/resumption.ts';
 export {

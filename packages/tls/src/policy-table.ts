@@ -19,7 +19,18 @@ export interface TlsPolicies {
    * @param host the server's name after MX lookup
    * @param server what DANE needs to know of it; absent for a UNIX-domain socket
    */
-  policyFor(destination: string, host: string, server?: ServerFacts): Promise<TlsPolicy | InvalidPolicy>;
+  policyFor(
+    destination: string,
+    host: string,
+    server?: ServerFacts,
+    wishes?: TlsWishes,
+  ): Promise<TlsPolicy | InvalidPolicy>;
+}
+
+/** What a message itself says of TLS. */
+export interface TlsWishes {
+  /** `TLS-Required: No` (RFC 8689 section 3): no table counts, and opportunistic TLS is the most that main.cf may ask for. */
+  readonly optional?: boolean;
 }
 
 /** Keys to ask for, in order: the destination as written, then `.parent` forms of a plain domain name. */
@@ -80,20 +91,33 @@ export const openTlsPolicies = (
       ? invalidPolicy(destination, host, resolved.error, [], resolved.reason)
       : tlsPolicy(config, protocol, destination, host, resolved);
   };
+  const wrapped = config.getFor(protocol, 'smtp_tls_wrappermode');
+  /** For mail that puts delivery above TLS. */
+  const withoutTable = (
+    destination: string,
+    host: string,
+    { optional = false }: TlsWishes = {},
+  ): TlsPolicy | InvalidPolicy | undefined => {
+    const level = global === 'none' ? global : wrapped ? 'encrypt' : 'may';
+    return optional ? tlsPolicy(config, protocol, destination, host, { level }) : undefined;
+  };
   if (policySpecs.length > 0) {
     if (siteSpecs.length > 0) {
       warn?.(`${protocol}_tls_per_site is ignored, since ${protocol}_tls_policy_maps is set`);
     }
     const table = openMaps(policySpecs, tableOptions(config));
     return {
-      policyFor: async (destination, host, server) =>
+      policyFor: async (destination, host, server, wishes) =>
+        withoutTable(destination, host, wishes) ??
         resolve(destination, host, await findPolicy(table, destination, global), server),
     };
   }
   if (siteSpecs.length > 0) {
     const table = openMaps(siteSpecs, tableOptions(config));
     return {
-      policyFor: async (destination, host, server) => {
+      policyFor: async (destination, host, server, wishes) => {
+        const optional = withoutTable(destination, host, wishes);
+        if (optional !== undefined) return optional;
         const level = await findSite(table, destination, host, global);
         if (typeof level === 'string') return resolve(destination, host, { level }, server);
         const invalid = invalidPolicy(destination, host, level.error);
@@ -104,7 +128,8 @@ export const openTlsPolicies = (
     };
   }
   return {
-    policyFor: (destination, host, server) => resolve(destination, host, { level: global }, server),
+    policyFor: async (destination, host, server, wishes) =>
+      withoutTable(destination, host, wishes) ?? resolve(destination, host, { level: global }, server),
   };
 };
 
