@@ -70,7 +70,11 @@ it('domainOf is the part behind the last @', () => {
 
 it('commands: source routes, quoted strings with > and parameters in any case', () => {
   expect(
-    parseMail('mail from: <@a.example,@b.example:ann@example.com> body=8bitmime size=12 smtputf8', true),
+    parseMail('mail from: <@a.example,@b.example:ann@example.com> body=8bitmime size=12 smtputf8', {
+      smtputf8: true,
+      requireTls: false,
+      verpRules: undefined,
+    }),
   ).toEqual({
     ok: true,
     command: { sender: 'ann@example.com', encoding: '8bit', sizeBytes: 12, smtputf8: true },
@@ -79,7 +83,9 @@ it('commands: source routes, quoted strings with > and parameters in any case', 
     ok: true,
     command: { recipient: 'a>b@example.com', notify: ['SUCCESS'] },
   });
-  expect(parseMail('MAIL FROM:<>', false)).toMatchObject({ ok: true, command: { sender: '' } });
+  expect(
+    parseMail('MAIL FROM:<>', { smtputf8: false, requireTls: false, verpRules: undefined }),
+  ).toMatchObject({ ok: true, command: { sender: '' } });
 });
 
 it.each([

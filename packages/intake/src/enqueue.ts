@@ -32,6 +32,7 @@ import {
   type Submission,
   withNotify,
 } from './submission.ts';
+import { requireTlsHeader, TlsHeaders } from './tls-headers.ts';
 
 export interface Enqueued {
   readonly ok: true;
@@ -41,6 +42,10 @@ export interface Enqueued {
 }
 
 export type EnqueueResult = Enqueued | Refusal;
+
+interface HeaderReader {
+  header(name: string, value: string): void;
+}
 
 /** How long an idempotency key is remembered: a client's retries end well within a day. */
 const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
@@ -86,7 +91,11 @@ async function store(
   const nowMs = Date.now();
   const queueId = await chooseQueueId(intake, submission.idempotencyKey);
   const headerEnvelope = new HeaderEnvelope(config.get('intake_recipient_limit'));
-  const completion = makeCompletion(intake, submission, queueId, nowMs, namedSender, named, headerEnvelope);
+  const tlsHeaders = new TlsHeaders(config);
+  const completion = makeCompletion(intake, submission, queueId, nowMs, namedSender, named, [
+    tlsHeaders,
+    ...(submission.recipientsFromHeader === true || namedSender === undefined ? [headerEnvelope] : []),
+  ]);
   const source = interruptible(chunksOf(submission.content));
   const content = await queue.spoolContent(completion.complete(source.chunks));
   const facts = completion.facts();
@@ -109,6 +118,7 @@ async function store(
 
   const encoding = facts.eightBit ? '8bit' : submission.encoding;
   const { envid, ret, verp, originalClient } = submission;
+  const tlsWishes = tlsHeaders.wishes(submission.requireTls === true);
   const client = originalClient ?? submission.client;
   const envelope: Envelope = {
     queueId,
@@ -121,6 +131,7 @@ async function store(
     ...(envid === undefined ? {} : { envid }),
     ...(verp === undefined || sender === '' ? {} : { verp }),
     ...(ret === undefined ? {} : { ret }),
+    ...tlsWishes,
     ...(client === undefined ? {} : { client }),
     ...(facts.messageId === undefined ? {} : { messageId: facts.messageId }),
     ...(traceparent === undefined ? {} : { traceparent }),
@@ -181,7 +192,7 @@ function makeCompletion(
   timeMs: number,
   sender: string | undefined,
   named: readonly SubmittedRecipient[],
-  headerEnvelope: HeaderEnvelope,
+  readers: readonly HeaderReader[],
 ): ContentCompletion {
   const { client, tls, uid, fullName } = submission;
   const hostname = config.get('myhostname');
@@ -210,16 +221,16 @@ function makeCompletion(
     undisclosedRecipients: config.get('undisclosed_recipients_header'),
   };
   return new ContentCompletion({
-    received,
+    received: Buffer.concat([received, requireTlsHeader(config, submission.requireTls === true)]),
     dropHeaders: config.get('message_drop_headers').map((name) => name.toLowerCase()),
     limits: structureLimits(config),
     hopcountLimit: config.get('hopcount_limit'),
     sizeLimit: config.get('message_size_limit'),
     detectEncoding: config.get('detect_8bit_encoding_header'),
     ...(submission.addMissingHeaders === false ? {} : { addMissing }),
-    ...(submission.recipientsFromHeader === true || sender === undefined
-      ? { onHeader: (name: string, value: string) => headerEnvelope.header(name, value) }
-      : {}),
+    onHeader: (name, value) => {
+      for (const reader of readers) reader.header(name, value);
+    },
   });
 }
 

@@ -74,6 +74,7 @@ export function composeMessage(body: MessageBody, smtputf8: boolean): Composed {
       ...(notify === undefined ? {} : { notify }),
       ...(ret === undefined ? {} : { ret }),
       ...(envid === undefined ? {} : { envid }),
+      ...(body.requireTls === true ? { requireTls: true } : {}),
     },
   };
 }
@@ -81,6 +82,7 @@ export function composeMessage(body: MessageBody, smtputf8: boolean): Composed {
 async function* compose({
   envelope: _envelope,
   dsn: _dsn,
+  requireTls: _requireTls,
   bcc: _bcc,
   attachments = [],
   headers,

@@ -41,6 +41,9 @@ const attachment = z
 
 const notify = z.enum(['NEVER', 'SUCCESS', 'FAILURE', 'DELAY']);
 const ret = z.enum(['FULL', 'HDRS']);
+const requireTls = z
+  .boolean()
+  .describe('Only over TLS and to servers that prove who they are, or not at all (REQUIRETLS, RFC 8689)');
 const envid = line.min(1).max(100);
 
 export const MessageBody = z.strictObject({
@@ -70,6 +73,7 @@ export const MessageBody = z.strictObject({
     .strictObject({ notify: z.array(notify).min(1).optional(), ret: ret.optional(), envid: envid.optional() })
     .optional()
     .describe('Delivery status notifications (RFC 3461), for all recipients'),
+  requireTls: requireTls.optional(),
 });
 export type MessageBody = z.infer<typeof MessageBody>;
 
@@ -84,6 +88,7 @@ export const MessageQuery = z.strictObject({
   notify: line.optional().describe('NEVER, or SUCCESS, FAILURE and DELAY with commas'),
   ret: ret.optional(),
   envid: envid.optional(),
+  requireTls: z.enum(['true', 'false']).optional().describe('REQUIRETLS (RFC 8689), as in the JSON form'),
 });
 export type MessageQuery = z.infer<typeof MessageQuery>;
 

@@ -31,7 +31,15 @@ const RAW = 'message/rfc822';
 
 type PartOfRaw = Pick<
   Submission,
-  'sender' | 'recipients' | 'recipientsFromHeader' | 'notify' | 'content' | 'smtputf8' | 'ret' | 'envid'
+  | 'sender'
+  | 'recipients'
+  | 'recipientsFromHeader'
+  | 'notify'
+  | 'content'
+  | 'smtputf8'
+  | 'ret'
+  | 'envid'
+  | 'requireTls'
 >;
 
 export async function createHttpServer(intake: Intake): Promise<FastifyInstance> {
@@ -145,6 +153,7 @@ function rawMessage(content: Readable, query: MessageQuery): PartOfRaw {
     ...(query.notify === undefined ? {} : { notify: query.notify.toUpperCase().split(',') }),
     ...(query.ret === undefined ? {} : { ret: query.ret }),
     ...(query.envid === undefined ? {} : { envid: query.envid }),
+    ...(query.requireTls === 'true' ? { requireTls: true } : {}),
     // Non-ASCII addresses say by themselves that they need it.
     smtputf8: [query.from ?? '', ...named].some((address) => Buffer.byteLength(address) > address.length),
   };

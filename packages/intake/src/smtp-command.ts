@@ -23,6 +23,8 @@ export interface MailCommand {
   readonly smtputf8: boolean;
   readonly ret?: 'FULL' | 'HDRS';
   readonly envid?: string;
+  /** RFC 8689 section 4.1. */
+  readonly requireTls?: true;
   /** The two VERP delimiters. */
   readonly verp?: string;
 }
@@ -39,13 +41,18 @@ export interface RcptCommand {
   readonly orcpt?: string;
 }
 
+interface Offered {
+  readonly smtputf8: boolean;
+  readonly requireTls: boolean;
+  readonly verpRules: VerpRules | undefined;
+}
+
 type Parsed<T> = { readonly ok: true; readonly command: T } | { readonly ok: false; readonly reply: Reply };
 
 /**
- * @param smtputf8 whether the extension was offered
- * @param verpRules undefined: this client may not use XVERP (Postfix's VERP_README)
+ * @param offered extensions that this client was offered; `verpRules` undefined: it may not use XVERP (Postfix's VERP_README)
  */
-export function parseMail(line: string, smtputf8: boolean, verpRules?: VerpRules): Parsed<MailCommand> {
+export function parseMail(line: string, { smtputf8, requireTls, verpRules }: Offered): Parsed<MailCommand> {
   const split = splitCommand('MAIL', 'FROM', line);
   if (split === undefined) return wrong(501, '5.5.4 Syntax: MAIL FROM:<address>');
   const parameters = readParameters(split.parameters);
@@ -69,6 +76,11 @@ export function parseMail(line: string, smtputf8: boolean, verpRules?: VerpRules
         if (value !== '') return wrong(501, '5.5.4 SMTPUTF8 takes no value');
         if (!smtputf8) return wrong(555, '5.5.4 Unsupported option: SMTPUTF8');
         command.smtputf8 = true;
+        break;
+      case 'REQUIRETLS':
+        if (value !== '') return wrong(501, '5.5.4 REQUIRETLS takes no value');
+        if (!requireTls) return wrong(555, '5.5.4 Unsupported option: REQUIRETLS');
+        command.requireTls = true;
         break;
       case 'RET':
         if (!/^(?:full|hdrs)$/i.test(value))

@@ -86,7 +86,13 @@ export class IntakeConnection extends SMTPConnection {
 
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
     // The package has no other reply of several lines with this code than the one to EHLO.
-    if (code === 250 && Array.isArray(data) && this.#mayXverp) data = [...data, 'XVERP'];
+    if (code === 250 && Array.isArray(data)) {
+      data = [
+        ...data,
+        ...(this.#mayXverp ? ['XVERP'] : []),
+        ...(this.#offersRequireTls ? ['REQUIRETLS'] : []),
+      ];
+    }
     this.#sessionErrors?.reply(code, Array.isArray(data) ? data : [data ?? '']);
     const complete = typeof data === 'string' && /^[245]\.\d{1,3}\.\d{1,3} /.test(data);
     super.send(code, data, complete ? false : context);
@@ -96,6 +102,11 @@ export class IntakeConnection extends SMTPConnection {
     if (this.#errors >= this.#intake.config.get('smtpd_hard_error_limit')) {
       super.send(421, `4.7.0 ${this.name} Error: too many errors`, false);
     }
+  }
+
+  /** Only inside TLS, where nobody between us and the client could have taken the request away (RFC 8689 section 4.1). */
+  get #offersRequireTls(): boolean {
+    return this.secure && this.#intake.config.get('requiretls_enable');
   }
 
   override _resetSession(): void {
@@ -133,7 +144,11 @@ export class IntakeConnection extends SMTPConnection {
       defaultDelimiters: config.get('default_verp_delimiters'),
       allowed: config.get('verp_delimiter_filter'),
     };
-    const parsed = parseMail(line, smtputf8, this.#mayXverp ? verpRules : undefined);
+    const parsed = parseMail(line, {
+      smtputf8,
+      requireTls: this.#offersRequireTls,
+      verpRules: this.#mayXverp ? verpRules : undefined,
+    });
     if (!parsed.ok) return parsed.reply;
     const { command } = parsed;
     const limit = config.get('message_size_limit');
@@ -224,7 +239,7 @@ export class IntakeConnection extends SMTPConnection {
   async receive(content: AsyncIterable<Uint8Array>): Promise<Reply> {
     const mail = this.#mail;
     if (mail === undefined) return { code: 503, text: '5.5.1 Error: need MAIL command' };
-    const { encoding, ret, envid, smtputf8, verp } = mail;
+    const { encoding, ret, envid, smtputf8, verp, requireTls } = mail;
     const originalClient = this.#originalClient();
     const tls = this.session.tlsOptions;
     const result = await enqueue(this.#intake, {
@@ -244,6 +259,7 @@ export class IntakeConnection extends SMTPConnection {
       ...(ret === undefined ? {} : { ret }),
       ...(envid === undefined ? {} : { envid }),
       ...(verp === undefined ? {} : { verp }),
+      ...(requireTls === undefined ? {} : { requireTls }),
       ...(tls ? { tls: { version: tls.version, cipher: tls.standardName } } : {}),
       ...(this.#user()?.method === undefined ? {} : { saslMethod: this.#user()?.method ?? '' }),
     });

@@ -31,6 +31,8 @@ export interface Submission {
   readonly ret?: 'FULL' | 'HDRS';
   /** Decoded. */
   readonly envid?: string;
+  /** To be sent over TLS to servers that prove who they are, or not at all (RFC 8689). */
+  readonly requireTls?: boolean;
   /** The two VERP delimiters (`Envelope.verp`). */
   readonly verp?: string;
   /** Display name for a From header that has to be added. */
