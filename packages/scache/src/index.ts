@@ -1,4 +1,4 @@
 /** The fleet's connection cache: which worker holds which open session. */
 export type { Destination } from './keys.ts';
 export { type ListedSession, openSessionRegistry, type SessionRegistry } from './registry.ts';
-export { openTicketStore } from './ticket-store.ts';
+export { openRejectionStore, openTicketStore } from './ticket-store.ts';

@@ -1,4 +1,4 @@
-/** The names of the registry's keys, in the hash tag of the destination's shard, and of the shared TLS sessions. What they hold: docs/architecture.md, Redis. */
+/** The names of the registry's keys, in the hash tag of the destination's shard, and of the sealed entries. What they hold: docs/architecture.md, Redis. */
 
 /** Where mail wants to go. */
 export interface Destination {
@@ -31,8 +31,11 @@ export interface TicketKeys {
   readonly prefix: string;
 }
 
+/** Sealed entries: TLS sessions, and logins that were rejected. */
+export type EntryKind = 'ticket' | 'login';
+
 /** @param name in hex: its first digit is the bucket */
-export const ticketKeys = (name: string): TicketKeys => {
-  const prefix = `{mft${name.slice(0, 1)}}:ticket:`;
+export const ticketKeys = (name: string, kind: EntryKind = 'ticket'): TicketKeys => {
+  const prefix = `{mft${name.slice(0, 1)}}:${kind}:`;
   return { ticket: `${prefix}${name}`, names: `${prefix}names`, prefix };
 };

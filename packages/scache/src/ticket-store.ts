@@ -6,28 +6,37 @@
  */
 import type { ScriptPort } from '@mailfleet/queue';
 import type { TicketStore } from '@mailfleet/tls';
-import { ticketKeys } from './keys.ts';
+import { type EntryKind, ticketKeys } from './keys.ts';
 import { ticketDelete, ticketGet, ticketPut, ticketScripts } from './ticket-scripts.ts';
 
 /** With a few kB for each, at most some 80 MB in all. */
 const MOST_PER_BUCKET = 2_048;
 
 export function openTicketStore(queue: Pick<ScriptPort, 'openScripts'>): TicketStore {
+  return openEntries(queue, 'ticket');
+}
+
+/** Logins that a server rejected, likewise sealed and bounded. Losing one costs another rejection. */
+export function openRejectionStore(queue: Pick<ScriptPort, 'openScripts'>): TicketStore {
+  return openEntries(queue, 'login');
+}
+
+function openEntries(queue: Pick<ScriptPort, 'openScripts'>, kind: EntryKind): TicketStore {
   const run = queue.openScripts(ticketScripts);
   // What Redis did not hear of costs a full handshake later.
   const attempt = (answer: Promise<unknown>): void => void answer.catch(() => undefined);
   return {
     async get(name) {
-      const text = await run(ticketGet, [ticketKeys(name).ticket], []);
+      const text = await run(ticketGet, [ticketKeys(name, kind).ticket], []);
       return typeof text === 'string' ? Buffer.from(text, 'base64') : undefined;
     },
     put(name, sealed, lifetimeMs) {
-      const { ticket, names, prefix } = ticketKeys(name);
+      const { ticket, names, prefix } = ticketKeys(name, kind);
       const text = sealed.toString('base64');
       attempt(run(ticketPut, [ticket, names], [name, text, lifetimeMs, MOST_PER_BUCKET, prefix]));
     },
     delete(name) {
-      const { ticket, names } = ticketKeys(name);
+      const { ticket, names } = ticketKeys(name, kind);
       attempt(run(ticketDelete, [ticket, names], [name]));
     },
   };

@@ -5,8 +5,8 @@
  */
 import type { Config } from '@mailfleet/config';
 import type { ScriptPort, TranscriptPort, WorkerPort } from '@mailfleet/queue';
-import { openSessionRegistry, openTicketStore } from '@mailfleet/scache';
-import { SessionPool } from '@mailfleet/smtp';
+import { openRejectionStore, openSessionRegistry, openTicketStore } from '@mailfleet/scache';
+import { checkLogins, type DeliveryAgentOptions, processLogins, SessionPool } from '@mailfleet/smtp';
 import type { MailEvent, Progress, Telemetry, Watchdog } from '@mailfleet/telemetry';
 import { readFleetKey, SessionTickets, sessionLifetimeMs } from '@mailfleet/tls';
 import { DeliveryAgents, type Reporting } from './agents.ts';
@@ -37,7 +37,8 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   });
   const report = reportingBy(config, telemetry);
   const tickets = openTickets(config, queue, telemetry.log);
-  const agents = new DeliveryAgents({ config, report, queue, shared: { sessions, tickets } });
+  const logins = openLogins(config, queue, telemetry.log);
+  const agents = new DeliveryAgents({ config, report, queue, shared: { sessions, tickets, logins } });
   const stopReports = reportCache(sessions, config.get('connection_cache_status_update_time'), telemetry);
   try {
     const progress = options.progress?.expect('taking batches');
@@ -92,4 +93,24 @@ function openTickets(config: Config, queue: ScriptPort, log: Pick<Telemetry['log
     );
   }
   return new SessionTickets();
+}
+
+/** What workers share about logins, with a key; else what the process keeps. Throws a sentence when main.cf is wrong about logins. */
+function openLogins(
+  config: Config,
+  queue: ScriptPort,
+  log: Pick<Telemetry['log'], 'info'>,
+): Required<DeliveryAgentOptions>['logins'] {
+  for (const protocol of ['smtp', 'lmtp'] as const) checkLogins(config, protocol);
+  const use = 'sasl logins';
+  const file = config.get('sasl_auth_cache_key_file');
+  if (file !== '') {
+    const key = readFleetKey('sasl_auth_cache_key_file', file, use);
+    return { key, rejections: openRejectionStore(queue) };
+  }
+  for (const name of ['smtp_sasl_auth_cache_name', 'lmtp_sasl_auth_cache_name'] as const) {
+    if (config.get(name) === '') continue;
+    log.info(`sasl_auth_cache_key_file is not set: each worker keeps its own ${name}`);
+  }
+  return processLogins();
 }

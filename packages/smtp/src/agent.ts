@@ -6,7 +6,6 @@
  * come back untried, so that they are not charged for it; when a content cannot be read, its request is deferred and the rest
  * comes back too, for a process that can read. It rejects only when `record` does.
  */
-import { randomBytes } from 'node:crypto';
 import type { Config } from '@mailfleet/config';
 import {
   findSourceAddresses,
@@ -35,7 +34,7 @@ import type { FindHosts } from './hosts.ts';
 import { ContentPrefetch, type FetchContent, RepeatableContent } from './prefetch.ts';
 import { reuseRules, sessionKey } from './reuse-policy.ts';
 import { openSasl } from './sasl/login.ts';
-import { ProcessRejections, type RejectionStore } from './sasl/rejections.ts';
+import { processLogins, type SharedLogins } from './sasl/rejections.ts';
 import { openServerMaps } from './server-maps.ts';
 import type { SessionPool } from './session-pool.ts';
 import { agentSettings } from './settings.ts';
@@ -59,11 +58,7 @@ export interface DeliveryAgentOptions {
   /** Where sessions wait for the next batch, shared by the agents of a process; undefined: they end with theirs. */
   readonly sessions?: SessionPool;
   /** What the workers of a fleet share about logins; undefined: each process keeps it to itself. */
-  readonly logins?: {
-    /** Of digests that name logins. */
-    readonly key: Buffer;
-    readonly rejections: RejectionStore;
-  };
+  readonly logins?: SharedLogins;
   /** TLS sessions that may be resumed, shared by the agents of a process; undefined: every handshake is a full one. */
   readonly tickets?: SessionTickets;
   /** What an earlier agent of this transport learned of servers; default nothing. */
@@ -136,7 +131,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     config,
     protocol,
     around,
-    ...(options.logins ?? { key: randomBytes(32), rejections: new ProcessRejections(around.steadyNow) }),
+    logins: options.logins ?? processLogins(around.steadyNow),
   });
   const { resolver } = options;
   const dns = resolver && daneDns(resolver, readHostSearchSettings(config, protocol).lookups, warn);

@@ -82,7 +82,14 @@ export const sasl = {
     default: '',
     since: '2.5',
     lmtp: { since: '2.5' },
-    doc: 'Table that remembers 535 login rejections so that the same host+user+password is not retried.',
+    doc: 'Remembers logins that a server rejected with 535, so that the same user and password are not tried there again. A name that begins with `proxy:`, as in Postfix; no file is written: entries are kept in the process, and with sasl_auth_cache_key_file in Redis for the fleet.',
+  },
+  sasl_auth_cache_key_file: {
+    type: 'file',
+    default: '$tls_session_cache_key_file',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'File with a random key of the whole fleet (openssl rand -base64 32). With it workers share rejected logins (smtp_sasl_auth_cache_name) in Redis, encrypted; without, each worker remembers its own.',
   },
   smtp_sasl_auth_cache_time: {
     type: 'time',

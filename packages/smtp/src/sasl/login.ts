@@ -17,16 +17,14 @@ import { cannot, converse, failure } from './converse.ts';
 import { type Login, type LoginLookup, type LoginPlace, loginTerms, openLogins } from './logins.ts';
 import { chooseMechanism } from './mechanisms.ts';
 import { redact } from './redact.ts';
-import { openRejections, type RejectionStore } from './rejections.ts';
+import { openRejections, type SharedLogins } from './rejections.ts';
 import { type SaslSettings, saslSettings } from './settings.ts';
 
 export interface SaslOptions {
   readonly config: Config;
   readonly protocol: Protocol;
   readonly around: Surroundings;
-  /** Of digests that name logins. */
-  readonly key: Buffer;
-  readonly rejections: RejectionStore;
+  readonly logins: SharedLogins;
 }
 
 /** The logins of one agent. */
@@ -44,12 +42,12 @@ const ready: HandshakeEnd = { kind: 'ready' };
 
 /** Undefined when logins are switched off. Throws a sentence when main.cf is wrong about them. */
 export const openSasl = (options: SaslOptions): Sasl | undefined => {
-  const { config, protocol, key } = options;
+  const { config, protocol } = options;
   const settings = saslSettings(config, protocol);
   if (settings === undefined) return undefined;
   const logins = openLogins(settings, config.get('recipient_delimiter'));
   const filter = settings.mechanismFilter.length === 0 ? undefined : matchDomains(settings.mechanismFilter);
-  const rejections = settings.rejections && openRejections(settings.rejections, options.rejections, key);
+  const rejections = settings.rejections && openRejections(settings.rejections, options.logins);
   const { around } = options;
   const tokens = new AccessTokens({
     now: around.now,
@@ -60,7 +58,7 @@ export const openSasl = (options: SaslOptions): Sasl | undefined => {
     senderDependent: logins.senderDependent,
     notes: settings.notes,
     find: (place) => logins.find(place),
-    terms: (place, lookup) => loginTerms(key, place, lookup, logins.senderDependent),
+    terms: (place, lookup) => loginTerms(options.logins.key, place, lookup, logins.senderDependent),
     logIn: (session, attempt, lookup) => new Authentication({ ...context, session, attempt }).run(lookup),
   };
 };
@@ -191,7 +189,7 @@ class Authentication {
       sent: this.#sent,
     });
     if ('kind' in reply) return reply;
-    if (Math.trunc(reply.code / 100) !== 2) return await this.#refused(login, reply);
+    if (Math.trunc(reply.code / 100) !== 2) return this.#refused(login, reply);
     const objection = exchange.objection();
     if (objection !== undefined) return this.#cannot(objection);
     attempt.step('authenticated', mechanism.name);
@@ -199,12 +197,12 @@ class Authentication {
     return ready;
   }
 
-  async #refused(login: Login, reply: Reply): Promise<HandshakeEnd> {
+  #refused(login: Login, reply: Reply): HandshakeEnd {
     const { session, rejections } = this.#context;
     // As in Postfix's log, where line breaks of a reply show as this.
     const text = redact(reply.text, this.#sent).replaceAll('\n', '?');
     if (reply.code === 535 && login.tokenFile === undefined) {
-      await rejections?.remember(session.endpoint.host, login, { status: reply.status, text });
+      rejections?.remember(session.endpoint.host, login, { status: reply.status, text });
     }
     return failure(
       this.#softened(reply.status),

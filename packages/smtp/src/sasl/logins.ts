@@ -4,9 +4,9 @@
  *
  * A login keeps its password where neither JSON nor an inspected object shows it.
  */
-import { createHmac } from 'node:crypto';
 import { type LookupResult, openMaps } from '@mailfleet/lookup';
 import { lookupKeys, senderKeys } from '@mailfleet/routing';
+import type { FleetKey } from '@mailfleet/tls';
 import type { SaslSettings } from './settings.ts';
 
 export class Login {
@@ -74,20 +74,17 @@ export const openLogins = (settings: SaslSettings, delimiters: string): Logins =
   };
 };
 
-/** A digest of secrets that tells nothing without the key, for names of things that belong to them. */
-export const keyedDigest = (key: Buffer, ...parts: readonly string[]): string =>
-  createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url');
-
 /**
  * What makes a session wrong for mail that would log in otherwise: the login (its absence too), and all that it was looked up by. Empty without
  * a password table: then no session is authenticated.
  */
 export const loginTerms = (
-  key: Buffer,
+  key: Pick<FleetKey, 'nameOf'>,
   { host, destination, sender }: LoginPlace,
   lookup: LoginLookup,
   senderDependent: boolean,
 ): readonly string[] => {
-  const login = lookup.kind === 'found' ? keyedDigest(key, lookup.login.user, lookup.login.password) : '';
+  const login =
+    lookup.kind === 'found' ? key.nameOf(JSON.stringify([lookup.login.user, lookup.login.password])) : '';
   return [login, host, destination, ...(senderDependent ? [sender] : [])];
 };

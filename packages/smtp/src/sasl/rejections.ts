@@ -2,16 +2,18 @@
  * Logins that a server rejected with 535, so that the same wrong password is not tried again and again until the account is locked
  * (`smtp_sasl_auth_cache_name`).
  *
- * What is stored is named by, and holds, digests under a key that is not stored with it: without the key neither name nor password can be
- * guessed from it. The server's words stand there as they would in the log.
+ * What is stored is named by a digest and sealed, both under a key that is not stored with it: who reads the store learns neither names nor
+ * anything that passwords could be guessed by. A store that fails or is slow costs another rejection.
  */
-import { keyedDigest, type Login } from './logins.ts';
+import { randomBytes } from 'node:crypto';
+import { type FleetKey, makeFleetKey, type TicketStore } from '@mailfleet/tls';
+import type { Login } from './logins.ts';
 
-/** Where rejections are kept, for the process or for the fleet. Entries run out by themselves. */
-export interface RejectionStore {
-  get(name: string): Promise<string | undefined>;
-  put(name: string, entry: string, lifetimeMs: number): Promise<void>;
-  delete(name: string): Promise<void>;
+/** What the workers of a fleet share about logins. */
+export interface SharedLogins {
+  /** Names what belongs to a login without telling whose it is. */
+  readonly key: FleetKey;
+  readonly rejections: TicketStore;
 }
 
 export interface Rejection {
@@ -27,59 +29,73 @@ interface Entry extends Rejection {
 export interface Rejections {
   /** The rejection of this very password, if there was one lately. */
   find(host: string, login: Login): Promise<Rejection | undefined>;
-  remember(host: string, login: Login, rejection: Rejection): Promise<void>;
+  remember(host: string, login: Login, rejection: Rejection): void;
 }
 
+/** A login goes on without an answer that takes longer. */
+const LOOKUP_LIMIT_MS = 1_000;
+
 export const openRejections = (
-  { name, timeMs }: { readonly name: string; readonly timeMs: number },
-  store: RejectionStore,
-  key: Buffer,
+  cache: { readonly name: string; readonly timeMs: number },
+  { key, rejections }: SharedLogins,
 ): Rejections => {
-  const nameOf = (host: string, { user }: Login): string => keyedDigest(key, 'rejected', name, host, user);
-  const proofOf = (host: string, { user, password }: Login): string =>
-    keyedDigest(key, 'password', name, host, user, password);
+  const nameOf = (...parts: readonly string[]): string => key.nameOf(JSON.stringify([cache.name, ...parts]));
   return {
-    find: async (host, login) => {
-      const text = await store.get(nameOf(host, login));
-      if (text === undefined) return undefined;
-      const { password, ...rejection } = JSON.parse(text) as Entry;
-      if (password === proofOf(host, login)) return rejection;
-      await store.delete(nameOf(host, login));
+    find: async (host, { user, password }) => {
+      const name = nameOf(host, user);
+      const sealed = await inTime(rejections.get(name));
+      const content = sealed && key.open(name, sealed);
+      if (content === undefined) return undefined;
+      const entry = JSON.parse(content.toString()) as Entry;
+      if (entry.password === nameOf(host, user, password)) return { status: entry.status, text: entry.text };
+      rejections.delete(name);
       return undefined;
     },
-    remember: async (host, login, { status, text }) => {
-      const entry: Entry = { password: proofOf(host, login), status, text };
-      await store.put(nameOf(host, login), JSON.stringify(entry), timeMs);
+    remember: (host, { user, password }, { status, text }) => {
+      if (cache.timeMs <= 0) return;
+      const entry: Entry = { password: nameOf(host, user, password), status, text };
+      const name = nameOf(host, user);
+      rejections.put(name, key.seal(name, Buffer.from(JSON.stringify(entry))), cache.timeMs);
     },
   };
+};
+
+const inTime = async <T>(answer: Promise<T>): Promise<T | undefined> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), LOOKUP_LIMIT_MS);
+  });
+  try {
+    return await Promise.race([answer.catch(() => undefined), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 };
 
 /** Entries of one process; the oldest goes first. */
 const MOST = 1_000;
 
 /** For a process that has no fleet to share with, or no key to share under. */
-export class ProcessRejections implements RejectionStore {
-  readonly #entries = new Map<string, { readonly entry: string; readonly untilMs: number }>();
-  readonly #steadyNow: () => number;
-
-  constructor(steadyNow: () => number) {
-    this.#steadyNow = steadyNow;
-  }
-
-  async get(name: string): Promise<string | undefined> {
-    const found = this.#entries.get(name);
-    if (found === undefined || found.untilMs > this.#steadyNow()) return found?.entry;
-    this.#entries.delete(name);
-    return undefined;
-  }
-
-  async put(name: string, entry: string, lifetimeMs: number): Promise<void> {
-    this.#entries.set(name, { entry, untilMs: this.#steadyNow() + lifetimeMs });
-    const [oldest] = this.#entries.keys();
-    if (this.#entries.size > MOST && oldest !== undefined) this.#entries.delete(oldest);
-  }
-
-  async delete(name: string): Promise<void> {
-    this.#entries.delete(name);
-  }
-}
+export const processLogins = (steadyNow = (): number => performance.now()): SharedLogins => {
+  const entries = new Map<string, { readonly sealed: Buffer; readonly endMs: number }>();
+  return {
+    key: makeFleetKey(randomBytes(32).toString('base64'), 'sasl logins'),
+    rejections: {
+      get: async (name) => {
+        const found = entries.get(name);
+        if (found === undefined || found.endMs > steadyNow()) return found?.sealed;
+        entries.delete(name);
+        return undefined;
+      },
+      put: (name, sealed, lifetimeMs) => {
+        entries.delete(name);
+        entries.set(name, { sealed, endMs: steadyNow() + lifetimeMs });
+        const [oldest] = entries.keys();
+        if (entries.size > MOST && oldest !== undefined) entries.delete(oldest);
+      },
+      delete: (name) => {
+        entries.delete(name);
+      },
+    },
+  };
+};

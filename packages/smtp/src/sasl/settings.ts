@@ -63,6 +63,11 @@ export const saslSettings = (config: Config, protocol: Protocol): SaslSettings |
   };
 };
 
+/** Throws a sentence when main.cf is wrong about logins. */
+export const checkLogins = (config: Config, protocol: Protocol): void => {
+  saslSettings(config, protocol);
+};
+
 const optionsOf = (
   config: Config,
   protocol: Protocol,

@@ -1,13 +1,12 @@
 /** Two credentials never share a session: within a batch, between batches, and between the names that lead to one server. */
-import { randomBytes } from 'node:crypto';
 import { type SmtpServer, startSmtpServer } from '@mailfleet/test-kit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SessionPool } from '../session-pool.ts';
 import { deliver, hostsOf, type TestDelivery, type TestResult } from '../test-agent.ts';
-import { ProcessRejections } from './rejections.ts';
+import { processLogins } from './rejections.ts';
 
 const users = { alice: 'apple', bob: 'banana', carol: 'cherry' };
-const logins = { key: randomBytes(32), rejections: new ProcessRejections(() => performance.now()) };
+const logins = processLogins();
 let server: SmtpServer;
 let pool: SessionPool;
 

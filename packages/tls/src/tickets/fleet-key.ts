@@ -1,5 +1,5 @@
 /**
- * The fleet's key for TLS sessions at rest: gives each entry a name that tells nothing, and seals its content.
+ * The fleet's key for secrets at rest: gives each entry a name that tells nothing, and seals its content.
  *
  * Promises: without the key file an entry can neither be read nor made, and one that was moved to another name does not open. Each
  * name has an encryption key of its own, so that no key ever seals many contents. The key is in no message of an error.
@@ -22,10 +22,11 @@ export interface FleetKey {
   open(name: string, sealed: Buffer): Buffer | undefined;
 }
 
-export const makeFleetKey = (secret: string): FleetKey => {
+/** @param use what the entries are: one secret makes another key for each use */
+export const makeFleetKey = (secret: string, use = 'tls sessions'): FleetKey => {
   // The number stands for the form of the content: another form is another key.
-  const derive = (use: string): Buffer =>
-    Buffer.from(hkdfSync('sha256', secret, '', `mailfleet tls sessions 1: ${use}`, KEY_BYTES));
+  const derive = (part: string): Buffer =>
+    Buffer.from(hkdfSync('sha256', secret, '', `mailfleet ${use} 1: ${part}`, KEY_BYTES));
   const naming = derive('names');
   const sealing = derive('contents');
   const keyOf = (name: string): Buffer => createHmac('sha256', sealing).update(name).digest();
@@ -54,7 +55,7 @@ export const makeFleetKey = (secret: string): FleetKey => {
 };
 
 /** Throws a sentence when the file cannot be read or holds too little. */
-export const readFleetKey = (parameter: string, file: string): FleetKey => {
+export const readFleetKey = (parameter: string, file: string, use?: string): FleetKey => {
   let secret: string;
   try {
     secret = readFileSync(file, 'utf8').trim();
@@ -67,5 +68,5 @@ export const readFleetKey = (parameter: string, file: string): FleetKey => {
       `${parameter}: ${file} holds fewer than ${SHORTEST} characters; write a random key there: openssl rand -base64 32`,
     );
   }
-  return makeFleetKey(secret);
+  return makeFleetKey(secret, use);
 };
