@@ -23,6 +23,8 @@ export interface Postfix extends Receiver {
   postqueue(option: '-p' | '-j'): Promise<string>;
   /** Puts a queued message on hold. */
   hold(queueId: string): Promise<void>;
+  /** Asks for delivery of what is deferred. */
+  flush(): Promise<void>;
   /** Marks a queued message as expired. */
   expire(queueId: string): Promise<void>;
 }
@@ -133,6 +135,9 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
     postqueue: async (option) => (await run('postqueue', ['-c', config, option])).stdout,
     hold: async (queueId) => {
       await run('postsuper', ['-c', config, '-h', queueId]);
+    },
+    flush: async () => {
+      await run('postqueue', ['-c', config, '-f']);
     },
     expire: async (queueId) => {
       await run('postsuper', ['-c', config, '-e', queueId]);

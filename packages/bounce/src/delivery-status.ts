@@ -58,7 +58,7 @@ function recipientFields(
   lines.push(
     ...fold(
       outcome.reply === undefined
-        ? `Diagnostic-Code: X-${settings.productName}; ${outcome.reason}`
+        ? `Diagnostic-Code: X-${settings.productName}; ${reasonOf(outcome)}`
         : `Diagnostic-Code: smtp; ${outcome.reply}`,
     ),
   );
@@ -66,6 +66,11 @@ function recipientFields(
     lines.push(`Will-Retry-Until: ${mailDate(envelope.arrivalMs + settings.maximalQueueLifetimeMs)}`);
   }
   return lines;
+}
+
+/** A success says whom it was handed to. */
+export function reasonOf({ kind, reason, relay }: NoticeEntry['outcome']): string {
+  return kind === 'delivered' && relay !== 'none' ? `delivery via ${relay}: ${reason}` : reason;
 }
 
 /** The address as first given, when it differs from the final one by more than case. */

@@ -14,7 +14,7 @@ export type NoticeEntry = NoticeMaterial['entries'][number];
 /** A notice that is due. */
 export interface PlannedNotice {
   readonly audience: 'sender' | 'postmaster';
-  /** A postmaster copy beside the sender's notice: headers only, no opening text, and its loss is only a warning. */
+  /** A postmaster copy beside the sender's notice: headers only, and its loss is only a warning. */
   readonly copy: boolean;
   readonly template: TemplateName;
   /** Envelope sender: empty, or the double-bounce address. */

@@ -8,7 +8,7 @@
 import { dateDigits, mailDate, receivedHeader } from '@mailfleet/mime';
 import type { Envelope } from '@mailfleet/smtp';
 import { printable } from '@mailfleet/telemetry';
-import { deliveryStatus, originalAddress, shownSender } from './delivery-status.ts';
+import { deliveryStatus, originalAddress, reasonOf, shownSender } from './delivery-status.ts';
 import { headerValue, type Original } from './original.ts';
 import type { NoticeEntry, PlannedNotice } from './plan.ts';
 import type { NoticeSettings } from './settings.ts';
@@ -64,7 +64,7 @@ export function writeReport(input: ReportInput): Report {
   ];
   async function* bytes(): AsyncGenerator<Uint8Array> {
     yield lines(before);
-    if (!notice.copy) yield lines(template.lines, template.bytes);
+    if (!isPostmasterForm(notice)) yield lines(template.lines, template.bytes);
     yield lines(after);
     let last = 0x0a;
     if (original === undefined) {
@@ -86,7 +86,9 @@ function headerLines(
   boundary: string,
   encoding: Report['encoding'],
 ): string[] {
-  const subject = notice.copy ? (template.postmasterSubject ?? template.subject) : template.subject;
+  const subject = isPostmasterForm(notice)
+    ? (template.postmasterSubject ?? template.subject)
+    : template.subject;
   const headers = [
     receivedHeader({ by: settings.myhostname, software: settings.mailName, queueId, timeMs: nowMs })
       .toString()
@@ -107,16 +109,19 @@ function headerLines(
   if (tlsRequired?.toLowerCase() === 'no' && envelope.requireTls !== true) {
     headers.push('TLS-Required: no');
   }
-  const automatic =
-    notice.audience === 'postmaster' && notice.template !== 'success' ? 'generated' : 'replied';
   headers.push(
-    `Auto-Submitted: auto-${automatic}`,
+    `Auto-Submitted: auto-${isPostmasterForm(notice) ? 'generated' : 'replied'}`,
     'MIME-Version: 1.0',
     'Content-Type: multipart/report; report-type=delivery-status;',
     `\tboundary="${boundary}"`,
   );
   headers.push(...transferEncoding(encoding), `Message-ID: ${messageId}`);
   return headers;
+}
+
+/** The postmaster knows what these are, so that there is no opening text; nobody's request is answered by them. */
+function isPostmasterForm({ audience, template }: PlannedNotice): boolean {
+  return audience === 'postmaster' && template !== 'success';
 }
 
 function ourFrom({ headerFromFormat, myorigin }: NoticeSettings): string {
@@ -150,7 +155,7 @@ function textPartHeader({ template }: ReportInput, boundary: string, encoding: R
 function paragraph({ recipient, outcome }: NoticeEntry): string[] {
   const original = originalAddress(recipient);
   const expanded = original === undefined ? '' : ` (expanded from <${shownAddress(original)}>)`;
-  return fold(`<${shownAddress(recipient.address)}>${expanded}: ${outcome.reason}`);
+  return fold(`<${shownAddress(recipient.address)}>${expanded}: ${reasonOf(outcome)}`);
 }
 
 function statusPart({ envelope, notice, settings }: ReportInput, boundary: string): string[] {

@@ -199,7 +199,7 @@ export class IntakeConnection extends SMTPConnection {
         /^(5\.\d{1,3}\.\d{1,3}) +(.*)$/s.exec(route.nexthop) ?? [];
       return { code: 550, text: `${status} ${shown}: Recipient address rejected: ${reason}` };
     }
-    this.#recipients.push(parsed.command);
+    this.#recipients.push({ orcpt: orcptOf(recipient), ...parsed.command });
     this.session.envelope.rcptTo.push({ address: recipient, args: false });
     return { code: 250, text: '2.1.5 Ok' };
   }
@@ -313,6 +313,11 @@ export class IntakeConnection extends SMTPConnection {
   #answer(reply: Reply): void {
     this.send(reply.code, reply.text);
   }
+}
+
+/** What the recipient was called here, for reports and for the servers behind us (RFC 3461 section 5.2.1), as smtpd(8) has it. */
+function orcptOf(recipient: string): string {
+  return `${/\P{ASCII}/u.test(recipient) ? 'utf-8' : 'rfc822'};${quoteAddress(recipient)}`;
 }
 
 type SocketAndOptions =
