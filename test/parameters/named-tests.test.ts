@@ -14,8 +14,6 @@ const PENDING: readonly string[] = [
   'body_checks',
   'config_directory',
   'connection_cache_protocol_timeout',
-  'debug_peer_level',
-  'debug_peer_list',
   'delay_logging_resolution_limit',
   'disable_mime_output_conversion',
   'error_notice_recipient',

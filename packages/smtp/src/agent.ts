@@ -27,6 +27,7 @@ import type { NextRequest } from './ahead.ts';
 import { Attempt, type Remark, type Surroundings } from './attempt.ts';
 import { BatchReuse } from './batch-reuse.ts';
 import { openContentRules } from './content-rules.ts';
+import { openDebugPeers } from './debug-peers.ts';
 import type { Batch, DeliveryRequest, Protocol, RequestResult } from './delivery.ts';
 import { type Element, HostLoop, type HostLoopOptions } from './host-loop.ts';
 import { type LearnedOfHosts, learnedOfHosts } from './host-memory.ts';
@@ -122,6 +123,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     contentRules: openContentRules(config, protocol, warn),
     aheadMemory: ahead,
     chunkingMemory: chunking,
+    debugPeers: openDebugPeers(config, warn),
   };
   const tls = createTlsClient(config, protocol);
   const maps = openServerMaps(config, protocol);

@@ -10,6 +10,7 @@ import type { MailEvent } from '@mailfleet/telemetry';
 import type { RequireTlsAction } from '@mailfleet/tls';
 
 import type { ContentRules } from './content-rules.ts';
+import type { DebugPeers } from './debug-peers.ts';
 import type {
   DeliveryRequest,
   DsnStatus,
@@ -40,6 +41,8 @@ export interface Surroundings {
   readonly mailPort: number;
   readonly aheadMemory: HostMemory;
   readonly chunkingMemory: HostMemory;
+  /** `debug_peer_list`; undefined: nobody is listed. */
+  readonly debugPeers?: DebugPeers | undefined;
   readonly contentRules: ContentRules;
 }
 

@@ -19,7 +19,7 @@ import {
 import type { NextRequest } from './ahead.ts';
 import type { Attempt, Failure, Surroundings } from './attempt.ts';
 import type { BatchReuse } from './batch-reuse.ts';
-import { connectTo } from './connect.ts';
+import { connectTo, nameAddressPort } from './connect.ts';
 import { shakeHands, unmetDemand } from './handshake.ts';
 import type { FindHosts, Host, HostLookup } from './hosts.ts';
 import type { RepeatableContent } from './prefetch.ts';
@@ -314,6 +314,9 @@ export class HostLoop {
     const { session } = kept;
     session.attempt = attempt;
     session.uses++;
+    session.verbosity = await this.#verbosityFor(kept.element, kept.host);
+    if (session.verbosity >= 2)
+      attempt.remark(`using the session with ${session.relay}, use ${session.uses}`);
     attempt.startSession(session.facts());
     const unmet = unmetDemand(session, attempt);
     if (unmet !== undefined) {
@@ -343,6 +346,12 @@ export class HostLoop {
     this.#options.reuse?.makeRoom();
     const destination = this.#options.elements[element];
     const resumption = destination && this.#options.resume(host, policy, nameOf(destination));
+    const verbosity = await this.#verbosityFor(element, host);
+    if (verbosity >= 2) {
+      attempt.remark(
+        `trying ${nameAddressPort(host)}, preference ${host.preference}, TLS level ${policy.level}`,
+      );
+    }
     const connected = await connectTo(host, settings, source, (text) => this.#remark(text, true));
     if (connected.kind === 'failed') {
       if (host.port !== 0) this.#remark(connected.reason, false);
@@ -352,6 +361,7 @@ export class HostLoop {
     const session = new Session(connected.socket, host, around, maps.replyFilter);
     session.attempt = attempt;
     session.uses = 1;
+    session.verbosity = verbosity;
     attempt.step('connected', session.relay);
     attempt.startSession(session.facts());
     const best = host.preference === bestPreference;
@@ -393,6 +403,14 @@ export class HostLoop {
       return await this.#visit(attempt, io, element, host, plaintext, bestPreference, () => undefined);
     }
     return 'session';
+  }
+
+  /** How much of the dialogue with a host goes to the log; 0 for the usual. */
+  async #verbosityFor(position: number, host: Host): Promise<number> {
+    const { debugPeers } = this.#options.around;
+    const element = this.#options.elements[position];
+    if (debugPeers === undefined || element === undefined) return 0;
+    return await debugPeers.levelFor(nameOf(element), host);
   }
 
   async #transact(attempt: Attempt, io: RequestIo, session: Session): Promise<TransactionEnd> {

@@ -5,7 +5,7 @@
  * that signals a protocol error, a failed handshake. Refused senders and recipients do not.
  */
 import type { Socket } from 'node:net';
-import { DialogueRecorder } from '@mailfleet/telemetry';
+import { type DialogueObserver, DialogueRecorder, DialogueRedactor } from '@mailfleet/telemetry';
 import type { Opening } from './ahead.ts';
 import type { Attempt, Surroundings } from './attempt.ts';
 import { type Endpoint, nameAddress, nameAddressPort } from './connect.ts';
@@ -50,6 +50,8 @@ export class Session {
   #aheadLost = false;
   /** The request being served, for log lines. */
   attempt: Attempt | undefined;
+  /** From 1 on the dialogue goes to the log (`debug_peer_list`). */
+  verbosity = 0;
   /** Kept only where `notify_classes` may want it. */
   readonly #recorder: DialogueRecorder | undefined;
   readonly #errors = new Set<'protocol' | 'data'>();
@@ -73,7 +75,7 @@ export class Session {
         ...settings,
         steadyNow,
         ...(filter ? { filter } : {}),
-        ...(observer ? { observers: [observer] } : {}),
+        observers: [...(observer ? [observer] : []), ...(around.debugPeers ? [this.#dialogueLog()] : [])],
       },
       {
         onLongLine: (head) =>
@@ -84,6 +86,19 @@ export class Session {
         onDataError: (why) => this.#remark(`${settings.protocol}_reply_filter lookup error: ${why}`, true),
       },
     );
+  }
+
+  /** Commands and replies as log lines, with the marks of smtp(8). */
+  #dialogueLog(): DialogueObserver {
+    const redactor = new DialogueRedactor();
+    const show = (mark: string, lines: readonly string[]): void => {
+      if (this.verbosity === 0) return;
+      for (const line of lines) this.#remark(`${mark} ${this.relay}: ${line}`, false);
+    };
+    return {
+      sent: (text) => show('>', redactor.client(redact(text, this.secrets))),
+      received: (text) => show('<', redactor.server(redact(text, this.secrets))),
+    };
   }
 
   /** An error that the postmaster may want to hear of; a server that breaks the protocol serves no other message. */

@@ -20,14 +20,35 @@ const LINE_LENGTH = 512;
 
 const AUTH = /^(AUTH +[A-Z0-9_-]+)(?: .*)?$/i;
 
+/** Lines of a dialogue as they may be shown: without what AUTH says, cut, and without control characters. */
+export class DialogueRedactor {
+  /** An AUTH exchange runs: what the client says is a secret, and what the server asks may lead to one. */
+  #inAuth = false;
+
+  /** Lines of the client, joined by line ends. */
+  client(text: string): string[] {
+    return linesOf(text).map((line) => {
+      const [, auth] = AUTH.exec(line) ?? [];
+      if (auth !== undefined) this.#inAuth = true;
+      return shown(auth !== undefined ? `${auth} ...` : this.#inAuth ? '...' : line);
+    });
+  }
+
+  /** Lines of one reply. */
+  server(text: string): string[] {
+    const lines = linesOf(text).map((line) => shown(this.#inAuth && /^334/.test(line) ? '334 ...' : line));
+    if (!/^334/.test(text)) this.#inAuth = false;
+    return lines;
+  }
+}
+
 /** For either side of a session: `client` are the commands, `server` the replies. */
 export class DialogueRecorder {
   readonly #own: 'client' | 'server';
+  readonly #redactor = new DialogueRedactor();
   readonly #first: string[] = [];
   #last: string[] = [];
   #left = 0;
-  /** An AUTH exchange runs: what the client says is a secret, and what the server asks may lead to one. */
-  #inAuth = false;
 
   /** @param own the side that we are: its lines are marked `Out`, the others `In` */
   constructor(own: 'client' | 'server') {
@@ -36,18 +57,12 @@ export class DialogueRecorder {
 
   /** Lines of the client, joined by line ends. */
   client(text: string): void {
-    for (const line of linesOf(text)) {
-      const [, auth] = AUTH.exec(line) ?? [];
-      if (auth !== undefined) this.#inAuth = true;
-      this.#add('client', auth !== undefined ? `${auth} ...` : this.#inAuth ? '...' : line);
-    }
+    for (const line of this.#redactor.client(text)) this.#add('client', line);
   }
 
   /** Lines of one reply. */
   server(text: string): void {
-    for (const line of linesOf(text))
-      this.#add('server', this.#inAuth && /^334/.test(line) ? '334 ...' : line);
-    if (!/^334/.test(text)) this.#inAuth = false;
+    for (const line of this.#redactor.server(text)) this.#add('server', line);
   }
 
   lines(): readonly string[] {
@@ -56,17 +71,21 @@ export class DialogueRecorder {
   }
 
   #add(side: 'client' | 'server', line: string): void {
-    const shown = `${side === this.#own ? 'Out' : 'In'}: ${printable(line.slice(0, LINE_LENGTH))}`;
+    const entry = `${side === this.#own ? 'Out' : 'In'}: ${line}`;
     if (this.#first.length < FIRST_LINES) {
-      this.#first.push(shown);
+      this.#first.push(entry);
       return;
     }
-    this.#last.push(shown);
+    this.#last.push(entry);
     if (this.#last.length > 2 * LAST_LINES) {
       this.#left += this.#last.length - LAST_LINES;
       this.#last = this.#last.slice(-LAST_LINES);
     }
   }
+}
+
+function shown(line: string): string {
+  return printable(line.slice(0, LINE_LENGTH));
 }
 
 function linesOf(text: string): string[] {

@@ -1,4 +1,4 @@
-export { type DialogueObserver, DialogueRecorder } from './dialogue.ts';
+export { type DialogueObserver, DialogueRecorder, DialogueRedactor } from './dialogue.ts';
 export type * from './event.ts';
 export { printable, quotedAddress } from './printable.ts';
 export { Progress } from './progress.ts';

@@ -9,14 +9,14 @@ export const trouble = {
     min: 1,
     seed: true,
     since: '3.6',
-    doc: 'Verbosity increment while talking to a peer listed in debug_peer_list.',
+    doc: 'How much of the dialogue with a peer in debug_peer_list is logged: commands and replies from 1 on, also which hosts are tried and which sessions used again from 2 on.',
   },
   debug_peer_list: {
     type: 'list',
     default: '',
     seed: true,
     since: '<=2.0',
-    doc: 'Peers (names, networks, tables) that get verbose logging.',
+    doc: 'Servers (names, networks, tables) and nexthops whose dialogue is logged, without content and without what AUTH says.',
   },
   error_notice_recipient: {
     type: 'string',

@@ -8,8 +8,6 @@ export const unread: readonly string[] = [
   'body_checks',
   'body_checks_size_limit',
   'connection_cache_protocol_timeout',
-  'debug_peer_level',
-  'debug_peer_list',
   'destination_concurrency_feedback_debug',
   'disable_mime_input_processing',
   'dns_ncache_ttl_fix_enable',
