@@ -32,6 +32,20 @@ test('with TLS too', async () => {
   expect(shared.connections).toBeLessThan(30);
 });
 
+test('domains on one mail host share sessions across workers, and nothing is lost or doubled by a hand-over', async () => {
+  const of = (more: Readonly<Record<string, string>>): Bursts => ({
+    ...with_(more),
+    domains: 30,
+    messages: 300,
+  });
+  const listed = { smtp_connection_cache_destinations: '.test' };
+  const each = await runBursts(of({ ...listed, connection_cache_share: 'no' }));
+  const shared = await runBursts(of(listed));
+  expect([each.messages, each.twice, shared.messages, shared.twice]).toEqual([300, 0, 300, 0]);
+  expect(shared.maillog).not.toMatch(/status=(?!sent)/);
+  expect(shared.connections).toBeLessThan(each.connections);
+});
+
 test('a worker that is killed while it holds parked sessions costs no message', async () => {
   let listed = '';
   const killed = await runBursts({

@@ -43,10 +43,10 @@ export interface ShardKeys {
   site(name: string): string;
   /** The leader's answer to a question of the inbox. */
   answer(question: string): string;
-  /** BullMQ's keys of a batch's job: its lock, what it is made of, and the lists of its queue. */
+  /** BullMQ's keys of a batch's job: its lock, what it is made of, and the lists and other parts of a worker's queue, or of that of all. */
   batchLock(batch: PlacedBatch): string;
   batchJob(batch: PlacedBatch): string;
-  batchList(list: 'wait' | 'active', worker: string): string;
+  batchList(list: 'wait' | 'active' | 'stalled' | 'marker' | 'meta', worker: string | undefined): string;
 }
 
 type PlacedBatch = Pick<Batch, 'id' | 'worker'>;

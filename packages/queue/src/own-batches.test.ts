@@ -1,5 +1,5 @@
 /** Batches that name their worker: only that one gets them, and when it is gone the others do, once. */
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest';
 import type { Queue } from './open-queue.ts';
 import type { ClaimedBatch, InboxEntry, Lease } from './ports.ts';
 import {
@@ -159,4 +159,101 @@ test('a worker that comes back while it is being forgotten keeps its batches', a
   await inboxUntil(queue, 0, ended('batch-1'));
   expect(claims).toEqual(['w1 batch-1 0']);
   await stop();
+});
+
+describe('a batch that its worker hands over before it began it', () => {
+  const handsOver =
+    (to: string, answers: unknown[]) =>
+    async ({ handOver }: ClaimedBatch): Promise<void> => {
+      answers.push(handOver === undefined ? 'may not' : await handOver(to));
+    };
+
+  it('goes to the other one, which may not hand it on, and is ended once', async () => {
+    const claims: string[] = [];
+    const answers: unknown[] = [];
+    const stops = [
+      startWorker('w:1', claims, handsOver('w:2', answers)),
+      startWorker('w:2', claims, handsOver('w:1', answers)),
+    ];
+    await expect.poll(() => fixture.redis.zcard(workers)).toBe(2);
+    await queue.addBatches([await batchFor(undefined)]);
+    const entries = await inboxUntil(queue, 0, ended('batch-1'));
+    expect(claims.toSorted()).toEqual(['w:1 batch-1 0', 'w:2 batch-1 0']);
+    expect(answers).toEqual([true, 'may not']);
+    expect(entries.filter((entry) => entry.kind === 'batch-end')).toHaveLength(1);
+    await Promise.all(stops.map((stop) => stop()));
+    expect(await queue.outstandingBatches(0)).toEqual([]);
+    expect(await fixture.redis.keys('*:lock')).toEqual([]);
+  });
+
+  it("is still the first one's when the other is silent or unknown", async () => {
+    const claims: string[] = [];
+    const answers: unknown[] = [];
+    await fixture.redis.zadd(workers, 1, 'silent');
+    const stop = startWorker('w1', claims, async (claimed) => {
+      await handsOver('silent', answers)(claimed);
+      await handsOver('unknown', answers)(claimed);
+    });
+    await queue.addBatches([await batchFor(undefined)]);
+    await inboxUntil(queue, 0, ended('batch-1'));
+    await stop();
+    expect([claims, answers]).toEqual([['w1 batch-1 0'], [false, false]]);
+  });
+
+  it("is the other one's once, however often it is handed over, and none of whose lock is lost", async () => {
+    const claims: string[] = [];
+    const answers: unknown[] = [];
+    await fixture.redis.zadd(workers, Date.now() + 3_600_000, 'w2');
+    const stop = startWorker('w1', claims, async (claimed) => {
+      if (claimed.batch.id === 'batch-2') await fixture.redis.del('{mf0}:bull:delivery:batch-2:lock');
+      await handsOver('w2', answers)(claimed);
+      await handsOver('w2', answers)(claimed);
+    });
+    await queue.addBatches([await batchFor(undefined), await batchFor(undefined, 'batch-2')]);
+    await expect.poll(() => answers.length).toBe(4);
+    expect(answers).toEqual([true, true, true, true]);
+    expect(await fixture.redis.lrange('{mf0}:bull:delivery-w2:wait', 0, '-1')).toEqual(['batch-1']);
+    expect((await queue.outstandingBatches(0)).map(({ id }) => id).toSorted()).toEqual([
+      'batch-1',
+      'batch-2',
+    ]);
+    expect(await queue.recallBatches(0, ['batch-1'])).toEqual(['batch-1']);
+    await stop();
+  });
+
+  it('comes back to all when the other one dies, is looked into, and is not handed over again', async () => {
+    const claims: string[] = [];
+    const answers: unknown[] = [];
+    await fixture.redis.zadd(workers, Date.now() + 3_600_000, 'w2');
+    const stop = startWorker('w1', claims, handsOver('w2', answers));
+    await queue.addBatches([await batchFor(undefined)]);
+    await expect.poll(() => fixture.redis.llen('{mf0}:bull:delivery-w2:wait')).toBe(1);
+    await fixture.redis.zadd(workers, 1, 'w2');
+    expect(await queue.takeBackBatches(lease)).toBe(1);
+    await inboxUntil(queue, 0, ended('batch-1'));
+    await stop();
+    expect([claims, answers]).toEqual([
+      ['w1 batch-1 0', 'w1 batch-1 1'],
+      [true, 'may not'],
+    ]);
+  });
+
+  it('is outstanding at every moment, and never vanished', async () => {
+    const claims: string[] = [];
+    const answers: unknown[] = [];
+    await fixture.redis.zadd(workers, Date.now() + 3_600_000, 'w2');
+    const ids = Array.from({ length: 60 }, (_, index) => `batch-${index}`);
+    await queue.addBatches(await Promise.all(ids.map((id) => batchFor(undefined, id))));
+    const stop = startWorker('w1', claims, handsOver('w2', answers));
+    while (answers.length < ids.length) {
+      const [outstanding, vanished] = await Promise.all([
+        queue.outstandingBatches(0),
+        queue.vanishedBatches(0, ids),
+      ]);
+      expect(outstanding.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+      expect(vanished).toEqual([]);
+    }
+    await stop();
+    expect(await fixture.redis.llen('{mf0}:bull:delivery-w2:wait')).toBe(ids.length);
+  });
 });

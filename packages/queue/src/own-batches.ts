@@ -9,7 +9,14 @@ import type { Batch } from '@mailfleet/smtp';
 import type { Batches } from './bull/batches.ts';
 import { keysOfShard, type QueueContext } from './context.ts';
 import type { Lease } from './ports.ts';
-import { deadWorkers, expectWorker, forgetWorker, takeBack, workerLives } from './scripts/workers.ts';
+import {
+  deadWorkers,
+  expectWorker,
+  forgetWorker,
+  handOver,
+  takeBack,
+  workerLives,
+} from './scripts/workers.ts';
 
 const BEAT_MS = 1_000;
 /** How long a worker is believed to live after a word of it. */
@@ -58,18 +65,56 @@ export async function addBatches(
   await bull.add(batches);
 }
 
-/** Batches in any queue of the shard. Own queues come first: from there a batch may move to the queue of all, never back. */
+/**
+ * Batches in any queue of the shard. A batch may move from an own queue to that of all, when its worker died, or once the other way, handed
+ * over: own queues are read before the queue of all and after it, so that none is missed.
+ */
 export async function outstandingBatches(
   context: QueueContext,
   bull: Batches,
   shard: number,
 ): Promise<readonly Batch[]> {
-  const batches: Batch[] = [];
-  for (const worker of await workersOf(context, shard))
-    batches.push(...(await bull.outstanding(shard, worker)));
-  const own = new Set(batches.map(({ id }) => id));
-  const shared = await bull.outstanding(shard);
-  return [...batches, ...shared.filter(({ id }) => !own.has(id))];
+  const batches = new Map<string, Batch>();
+  const add = (found: readonly Batch[]): void => {
+    for (const batch of found) batches.set(batch.id, batch);
+  };
+  const addOwn = async (): Promise<void> => {
+    for (const worker of await workersOf(context, shard)) add(await bull.outstanding(shard, worker));
+  };
+  await addOwn();
+  add(await bull.outstanding(shard));
+  await addOwn();
+  return [...batches.values()];
+}
+
+/**
+ * Gives a batch of the queue of all, which its worker did not begin, to another worker. May be repeated.
+ * @returns whether it is the caller's no more
+ */
+export async function handOverBatch(
+  context: QueueContext,
+  batch: Batch,
+  token: string,
+  worker: string,
+): Promise<boolean> {
+  const keys = keysOfShard(context, batch.shard);
+  const theirs = { ...batch, worker };
+  const answer = await context.run(
+    handOver,
+    [
+      keys.batchLock(batch),
+      keys.batchJob(batch),
+      keys.batchList('active', undefined),
+      keys.batchList('stalled', undefined),
+      keys.batchJob(theirs),
+      keys.batchList('wait', worker),
+      keys.batchList('marker', worker),
+      keys.batchList('meta', worker),
+      keys.workers,
+    ],
+    [token, batch.id, worker, JSON.stringify(theirs)],
+  );
+  return answer !== 'kept';
 }
 
 export async function vanishedBatches(

@@ -299,6 +299,11 @@ export interface ClaimedBatch {
   readonly handedOutBefore: number;
   /** Aborts when the job's lock is lost or the process drains: finish the transaction in flight, return the rest. */
   readonly signal: AbortSignal;
+  /**
+   * Gives the batch to another worker's own queue; only before anything of it was begun. True: nothing of it may be begun or recorded here
+   * any more. False: that worker does not take it. Absent for a batch that was given to a worker before, or handed out before.
+   */
+  readonly handOver?: (worker: string) => Promise<boolean>;
 }
 
 /** For those who hold sessions. */

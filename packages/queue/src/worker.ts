@@ -6,7 +6,7 @@ import type { Batch } from '@mailfleet/smtp';
 import { readContent } from './content.ts';
 import { keysOfShard, type QueueContext } from './context.ts';
 import { formatName } from './destination-words.ts';
-import { keepAlive } from './own-batches.ts';
+import { handOverBatch, keepAlive } from './own-batches.ts';
 import type { WorkerPort } from './ports.ts';
 import { recordOutcomes } from './record-outcomes.ts';
 import { endBatch, markInDoubt } from './scripts/delivery.ts';
@@ -35,8 +35,18 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
         const done = new Set<string>();
         recorded.set(batch.id, done);
         let returned: readonly string[];
+        let moved = false;
+        const handOver = async (worker: string): Promise<boolean> => {
+          moved ||= await handOverBatch(context, batch, token, worker);
+          return moved;
+        };
         try {
-          const claimed = { batch, handedOutBefore, signal: AbortSignal.any([signal, lost]) };
+          const claimed = {
+            batch,
+            handedOutBefore,
+            signal: AbortSignal.any([signal, lost]),
+            ...(batch.worker === undefined && handedOutBefore === 0 ? { handOver } : {}),
+          };
           returned = (await deliver(claimed)).returned;
         } catch (error) {
           log.warn(
@@ -46,6 +56,7 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
         } finally {
           recorded.delete(batch.id);
         }
+        if (moved) return 'moved';
         const keys = keysOfShard(context, batch.shard);
         const ended = await run(
           endBatch,
@@ -53,6 +64,7 @@ export function makeWorkerPort(context: QueueContext): WorkerPort {
           [token, batch.id, JSON.stringify(returned)],
         );
         if (ended === 0) log.warn(`batch ${batch.id} for ${batch.nexthop} went to another worker meanwhile`);
+        return 'ended';
       });
       await alive;
     },

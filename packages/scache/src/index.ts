@@ -1,4 +1,9 @@
 /** The fleet's connection cache: which worker holds which open session. */
 export type { Destination } from './keys.ts';
-export { type ListedSession, openSessionRegistry, type SessionRegistry } from './registry.ts';
+export {
+  type ListedSession,
+  openSessionRegistry,
+  type SessionRegistry,
+  type SharedSession,
+} from './registry.ts';
 export { openRejectionStore, openTicketStore } from './ticket-store.ts';

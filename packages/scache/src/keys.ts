@@ -1,4 +1,5 @@
 /** The names of the registry's keys, in the hash tag of the destination's shard, and of the sealed entries. What they hold: docs/architecture.md, Redis. */
+import { createHash } from 'node:crypto';
 
 /** Where mail wants to go. */
 export interface Destination {
@@ -22,6 +23,10 @@ export const registryKeys = (prefix: string): RegistryKeys => ({
 /** Ids of one destination's sessions, likewise. */
 export const destinationKey = (prefix: string, { transport, nexthop }: Destination): string =>
   `${prefix}session:to:${transport}:${nexthop}`;
+
+/** Sessions of one server, `<id> <worker>` by time; each endpoint has a hash tag of its own. It names no one that may read Redis. */
+export const endpointSessions = (endpoint: string): string =>
+  `{mfe${createHash('sha256').update(endpoint).digest('base64url')}}:sessions`;
 
 export interface TicketKeys {
   readonly ticket: string;

@@ -6,8 +6,10 @@ import { makeConfig } from '@mailfleet/config';
 import { openQueue, type Queue, startEmbeddedRedis } from '@mailfleet/queue';
 import { randomFrom, testSeeds, waitFor } from '@mailfleet/test-kit';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { endpointSessions } from './keys.ts';
 import { type ListedSession, openSessionRegistry, type SessionRegistry } from './registry.ts';
+import { claimAt } from './scripts.ts';
 
 let folder: string;
 let server: Awaited<ReturnType<typeof startEmbeddedRedis>>;
@@ -173,6 +175,103 @@ test.each(testSeeds)(
     expect(claimed.length).toBeGreaterThan(50);
   },
 );
+
+describe('sessions of a server that several destinations share', () => {
+  const at = (id: string, worker = 'w1') => ({ id, endpoint: 'smtp 192.0.2.1:25', worker });
+  const key = endpointSessions('smtp 192.0.2.1:25');
+  const count = (): Promise<number> => redis.zcard(key);
+  async function parkAt(...sessions: readonly ReturnType<typeof at>[]): Promise<void> {
+    for (const each of sessions) {
+      registry.parkAt(each, HOUR_MS);
+      await waitFor(async () => (await redis.zscore(key, `${each.id} ${each.worker}`)) !== null);
+    }
+  }
+  const claim = (asking: string, ...endpoints: string[]) =>
+    registry.claimAt(endpoints.length > 0 ? endpoints : ['smtp 192.0.2.1:25'], asking);
+
+  test('are claimed by others than their worker, oldest first, each once', async () => {
+    await parkAt(at('1', 'w1'), at('2', 'worker 2'), at('3', 'w1'));
+    expect(await claim('w1')).toBe('worker 2');
+    expect(await claim('w1')).toBeUndefined();
+    expect(await claim('worker 2')).toBe('w1');
+    expect(await claim('w3', 'another', 'smtp 192.0.2.1:25')).toBe('w1');
+    expect(await claim('w3')).toBeUndefined();
+    expect(await count()).toBe(0);
+  });
+
+  test('are not claimed once their worker took them, or their time is over', async () => {
+    await parkAt(at('1'));
+    registry.dropAt(at('1'));
+    await waitFor(async () => (await count()) === 0);
+    expect(await claim('w2')).toBeUndefined();
+    registry.parkAt(at('2'), 400);
+    await waitFor(async () => (await redis.exists(key)) === 1);
+    await waitFor(async () => (await redis.exists(key)) === 0);
+    expect(await claim('w2')).toBeUndefined();
+  });
+
+  test('stand in Redis without the name of their server', async () => {
+    await parkAt(at('1'));
+    expect(await redis.keys('*192.0.2.1*')).toEqual([]);
+    expect(await redis.zrange(key, 0, '-1')).toEqual(['1 w1']);
+  });
+
+  test.each(testSeeds)('two claimers never get the same one (seed %i)', async (seed) => {
+    const random = randomFrom(seed);
+    const run = queue.openScripts([claimAt]);
+    const claimed: string[] = [];
+    const steps: Promise<unknown>[] = [];
+    let parked = 0;
+    for (let step = 0; step < 300; step += 1) {
+      if (random.next() < 0.5) {
+        parked += 1;
+        // A worker each, so that a claim tells which one it got.
+        registry.parkAt(at(`${parked}`, `holder-${parked}`), HOUR_MS);
+      } else {
+        const asking = `holder-${random.below(parked + 1)}`;
+        // The bare script, for no answer counts as late.
+        steps.push(
+          run(claimAt, [key], [asking]).then((session) => {
+            if (typeof session !== 'string') return;
+            const [, owner = ''] = session.split(' ');
+            expect(owner).not.toBe(asking);
+            claimed.push(owner);
+          }),
+        );
+      }
+    }
+    await Promise.all(steps);
+    expect(new Set(claimed).size).toBe(claimed.length);
+    expect(claimed.length).toBeGreaterThan(50);
+    await waitFor(async () => (await count()) === parked - claimed.length);
+  });
+});
+
+test('a claim by server is answered within its limit while Redis stands still, and at once while it is away', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'scache-still-'));
+  const still = await startEmbeddedRedis({ directory });
+  const config = makeConfig({ content_directory: directory });
+  const other = await openQueue({ config, redisUrl: still.url });
+  const admin = new Redis(still.url);
+  try {
+    const slow = openSessionRegistry({ config, queue: other });
+    expect(await slow.claimAt(['a', 'b'], 'w1')).toBeUndefined();
+    const shared = { id: '1', endpoint: 'a', worker: 'w2' };
+    slow.parkAt(shared, HOUR_MS);
+    await waitFor(async () => (await admin.exists(endpointSessions('a'))) === 1);
+    await admin.call('CLIENT', 'PAUSE', '2000', 'ALL');
+    const startMs = performance.now();
+    expect(await slow.claimAt(['a', 'b', 'c'], 'w1')).toBeUndefined();
+    expect(performance.now() - startMs).toBeLessThan(1000);
+    admin.disconnect();
+    await still.stop();
+    expect(await slow.claimAt(['a', 'b', 'c'], 'w1')).toBeUndefined();
+    slow.dropAt(shared);
+  } finally {
+    await other.close();
+    rmSync(directory, { recursive: true });
+  }
+});
 
 test('while Redis is away a claim is refused at once, and what is parked or dropped is no trouble', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'scache-away-'));

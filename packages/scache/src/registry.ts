@@ -6,10 +6,12 @@
  * Promises: a listed session is claimed once. The rest is best effort on purpose: mail flows without Redis' answers here, and a worker
  * looks into its own pool before it trusts a claim.
  */
+
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '@mailfleet/config';
 import type { ScriptPort } from '@mailfleet/queue';
-import { type Destination, destinationKey, registryKeys } from './keys.ts';
-import { allScripts, claim, drop, list, park } from './scripts.ts';
+import { type Destination, destinationKey, endpointSessions, registryKeys } from './keys.ts';
+import { allScripts, claim, claimAt, drop, dropAt, list, park, parkAt } from './scripts.ts';
 
 /** A parked session as its worker lists it. It holds nothing secret: operators read it. */
 export interface ListedSession {
@@ -27,6 +29,14 @@ export interface ListedSession {
   readonly uses: number;
 }
 
+/** A parked session of a server that several destinations share. */
+export interface SharedSession {
+  readonly id: string;
+  /** Key of its server. Redis gets a digest of it. */
+  readonly endpoint: string;
+  readonly worker: string;
+}
+
 export interface SessionRegistry {
   /** Lists a session for a time. Does not wait, and never fails. */
   park(session: ListedSession, idleMs: number): void;
@@ -34,6 +44,14 @@ export interface SessionRegistry {
   drop(session: ListedSession): void;
   /** Claims up to `count` sessions: names their workers. Rejects when Redis does not answer. */
   claim(destination: Destination, count: number): Promise<readonly string[]>;
+  /** The same by server. */
+  parkAt(session: SharedSession, idleMs: number): void;
+  dropAt(session: SharedSession): void;
+  /**
+   * Claims a session to one of these servers that another worker than `asking` has: names that worker. Never fails, and takes at most
+   * `CLAIM_LIMIT_MS`: a late answer is as good as none, and the session then serves whoever its worker gives it.
+   */
+  claimAt(endpoints: readonly string[], asking: string): Promise<string | undefined>;
   /** One page of a shard's parked sessions, with the time (ms) that each has left. */
   page(
     shard: number,
@@ -44,6 +62,10 @@ export interface SessionRegistry {
 
 /** The list gives a session up before its worker does, so that a claim finds it. */
 const MARGIN_MS = 250;
+/** A new connection waits no longer for a claim. */
+const CLAIM_LIMIT_MS = 50;
+/** Servers asked for in one claim, one after the other. */
+const MOST_ENDPOINTS = 3;
 
 /** Nothing is listed and nothing found with `connection_cache_share` off. */
 export function openSessionRegistry(options: {
@@ -61,11 +83,14 @@ export function openSessionRegistry(options: {
   // What is not told to a Redis that is away is as good as forgotten: the entry runs out.
   const attempt = (answer: Promise<unknown>): void => void answer.catch(() => undefined);
 
+  const listedMs = (idleMs: number): number => Math.floor(Math.max(idleMs - MARGIN_MS, idleMs / 2));
+  const memberOf = ({ id, worker }: SharedSession): string => `${id} ${worker}`;
+
   return {
     park(session, idleMs) {
-      const listedMs = Math.floor(Math.max(idleMs - MARGIN_MS, idleMs / 2));
       if (!share) return;
-      attempt(run(park, keysFor(session.destination), [session.id, JSON.stringify(session), listedMs]));
+      const record = JSON.stringify(session);
+      attempt(run(park, keysFor(session.destination), [session.id, record, listedMs(idleMs)]));
     },
     drop(session) {
       if (share) attempt(run(drop, keysFor(session.destination), [session.id]));
@@ -74,6 +99,25 @@ export function openSessionRegistry(options: {
       if (!share) return [];
       const { workers } = queue.scriptKeys(destination.shard);
       return (await run(claim, [...keysFor(destination), workers], [count])) as string[];
+    },
+    parkAt(session, idleMs) {
+      if (!share) return;
+      const key = endpointSessions(session.endpoint);
+      attempt(run(parkAt, [key], [memberOf(session), listedMs(idleMs)]));
+    },
+    dropAt(session) {
+      if (share) attempt(run(dropAt, [endpointSessions(session.endpoint)], [memberOf(session)]));
+    },
+    async claimAt(endpoints, asking) {
+      if (!share) return undefined;
+      const late = sleep(CLAIM_LIMIT_MS, 'late' as const, { ref: false });
+      for (const endpoint of endpoints.slice(0, MOST_ENDPOINTS)) {
+        const asked = run(claimAt, [endpointSessions(endpoint)], [asking]).catch(() => 'late' as const);
+        const answer = await Promise.race([asked, late]);
+        if (answer === 'late') return undefined;
+        if (typeof answer === 'string') return answer.slice(answer.indexOf(' ') + 1);
+      }
+      return undefined;
     },
     async page(shard, from, count) {
       const { all, records } = registryKeys(queue.scriptKeys(shard).prefix);

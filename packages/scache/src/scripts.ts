@@ -76,6 +76,55 @@ return owners
 `,
 };
 
+export const parkAt: Script = {
+  name: 'session-park-at',
+  keys: 1,
+  lua: `
+-- Lists a session of a server that several destinations share.
+-- KEYS 1 sessions of the endpoint
+-- ARGV 1 session and its worker, 2 ms that it may be claimed
+-- Returns nothing.
+-- Invariant: the list ends with its last session.
+${clock}
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+if redis.call('PTTL', KEYS[1]) < ARGV[2] + 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+`,
+};
+
+export const dropAt: Script = {
+  name: 'session-drop-at',
+  keys: 1,
+  lua: `
+-- Takes a session off the list: it ended, or its worker uses it.
+-- KEYS 1 sessions of the endpoint
+-- ARGV 1 session and its worker
+-- Returns 1; 0 when it was claimed or its time was over.
+-- Invariant: see session-park-at.
+return redis.call('ZREM', KEYS[1], ARGV[1])
+`,
+};
+
+export const claimAt: Script = {
+  name: 'session-claim-at',
+  keys: 1,
+  lua: `
+-- Takes the oldest session of an endpoint that another worker has off the list. One more than a page of the caller's own hides the rest.
+-- KEYS 1 sessions of the endpoint
+-- ARGV 1 the worker that asks
+-- Returns session and worker; nil when there is none.
+-- Invariant: a session is claimed once here, and in time.
+${clock}
+for _, listed in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf', 'LIMIT', 0, 100)) do
+  if string.sub(listed, string.find(listed, ' ', 1, true) + 1) ~= ARGV[1] then
+    redis.call('ZREM', KEYS[1], listed)
+    return listed
+  end
+end
+return false
+`,
+};
+
 export const list: Script = {
   name: 'session-list',
   keys: 2,
@@ -100,4 +149,4 @@ return page
 `,
 };
 
-export const allScripts: readonly Script[] = [park, drop, claim, list];
+export const allScripts: readonly Script[] = [park, drop, claim, parkAt, dropAt, claimAt, list];

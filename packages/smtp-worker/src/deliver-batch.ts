@@ -17,6 +17,8 @@ export interface BatchDeliveryParts {
   readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
   /** A request came to its end. */
   readonly onRecord?: () => void;
+  /** Claims a session to one of these endpoints: the worker that has it, within a few milliseconds. */
+  readonly claimElsewhere?: (endpoints: readonly string[]) => Promise<string | undefined>;
 }
 
 /** Resolves with the queue ids of requests that were never tried. */
@@ -24,7 +26,8 @@ export async function deliverClaimed(
   claimed: ClaimedBatch,
   parts: BatchDeliveryParts,
 ): Promise<{ readonly returned: readonly string[] }> {
-  const { queue, agent, telemetry } = parts;
+  const { queue, agent, telemetry, claimElsewhere } = parts;
+  const { handOver } = claimed;
   const batch = claimed.handedOutBefore > 0 ? await openPart(claimed.batch, parts) : claimed.batch;
   if (batch.requests.length === 0) return { returned: [] };
 
@@ -62,6 +65,14 @@ export async function deliverClaimed(
       for (const outcome of result.outcomes) telemetry.emit(outcomeEvent(batch, request, outcome));
     },
     signal: claimed.signal,
+    ...(handOver === undefined || claimElsewhere === undefined
+      ? {}
+      : {
+          handOver: async (endpoints) => {
+            const owner = await claimElsewhere(endpoints);
+            return owner !== undefined && (await handOver(owner));
+          },
+        }),
   });
 }
 

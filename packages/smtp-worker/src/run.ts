@@ -30,10 +30,11 @@ export interface SmtpWorkerOptions {
 export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   const { config, queue, telemetry, name, signal } = options;
   const sessionLimit = config.get('smtp_worker_sessions');
+  const registry = openSessionRegistry({ config, queue });
   const sessions = new SessionPool({
     sessionLimit,
     endpointLimit: config.get('connection_cache_endpoint_limit'),
-    listener: listIn(openSessionRegistry({ config, queue }), config.get('scheduler_shards'), name),
+    listener: listIn(registry, config.get('scheduler_shards'), name),
   });
   const report = reportingBy(config, telemetry);
   const tickets = openTickets(config, queue, telemetry.log);
@@ -59,6 +60,7 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
             agent,
             telemetry: report(transport),
             onRecord: () => watched?.pat(),
+            claimElsewhere: (endpoints) => registry.claimAt(endpoints, name),
           }),
         )
         .finally(() => watched?.done());

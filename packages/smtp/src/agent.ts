@@ -1,7 +1,7 @@
 /**
  * The delivery agent: takes a batch, delivers each request over as few sessions as possible, and reports each one as it ends.
  *
- * Promises: every request of the batch is either recorded or named in `returned`, never both; all records are durable when
+ * Promises: every request of the batch is either recorded or named in `returned`, never both (none is when the batch was handed over); all records are durable when
  * `deliverBatch` resolves. When the destination turns out dead, or the signal aborts, the requests that were not begun
  * come back untried, so that they are not charged for it; when a content cannot be read, its request is deferred and the rest
  * comes back too, for a process that can read. It rejects only when `record` does.
@@ -92,6 +92,11 @@ export interface BatchIo {
   record(result: RequestResult): Promise<void>;
   /** Aborts: finish the transaction in flight, give the rest back. */
   readonly signal: AbortSignal;
+  /**
+   * Called at most once, before anything of the batch is begun, when another process may have a session to one of these endpoints. True:
+   * the batch went there, nothing of it is done here any more. Absent: it must stay.
+   */
+  readonly handOver?: (endpoints: readonly string[]) => Promise<boolean>;
   /** Handed over by another agent's `best_mx_transport`: must not be handed over again. */
   readonly passedOn?: true;
 }
@@ -166,8 +171,11 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         throw new Error(`batch ${batch.id} is for transport ${batch.transport}, not ${options.transport}`);
       }
       const elements = elementsOf(batch.nexthop, around);
+      let begun = false;
+      const handOver: BatchIo['handOver'] = async (endpoints) =>
+        !begun && !io.signal.aborted && (await io.handOver?.(endpoints)) === true;
       const pool = options.sessions;
-      const reuse = pool && (await BatchReuse.begin({ rules, pool, batch, sasl, warn }));
+      const reuse = pool && (await BatchReuse.begin({ rules, pool, batch, sasl, warn, handOver }));
       source ??= findSourceAddresses(config);
       const loop = new HostLoop({
         around,
@@ -215,6 +223,8 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
                 ? nextAtHand(next, contents.atHand(position + 1))
                 : undefined,
           });
+          if (result === 'handed-over') break;
+          begun = true;
           records.add(result);
           if (result.hopStatus !== undefined || contents.failed) {
             returned.push(...batch.requests.slice(position + 1).map((rest) => rest.envelope.queueId));
@@ -254,7 +264,10 @@ const wantsSameTls = ({ envelope }: DeliveryRequest, following: DeliveryRequest 
 const nextAtHand = (request: DeliveryRequest, content: Content | undefined): NextRequest | undefined =>
   Buffer.isBuffer(content) ? { request, needsSmtputf8: needsForHead(request, content) } : undefined;
 
-const deliverRequest = async (request: DeliveryRequest, context: RequestContext): Promise<RequestResult> => {
+const deliverRequest = async (
+  request: DeliveryRequest,
+  context: RequestContext,
+): Promise<RequestResult | 'handed-over'> => {
   const { around, loop, io, contents, position, wanted, next, statusFilter } = context;
   const attempt = new Attempt(request, around);
   const unreadable = (error: unknown): 'unreadable' => {
@@ -285,6 +298,7 @@ const deliverRequest = async (request: DeliveryRequest, context: RequestContext)
     next,
   });
   repeatable.dispose();
+  if (end === 'handed-over') return end;
   if (end === 'looped') await passOn(attempt, context);
   const result = attempt.result();
   return statusFilter === undefined

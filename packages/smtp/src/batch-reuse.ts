@@ -3,6 +3,7 @@
  * session itself is always taken under the endpoint key that this very batch computes for that host.
  */
 import type { TlsPolicy } from '@mailfleet/tls';
+import type { BatchIo } from './agent.ts';
 import type { Attempt } from './attempt.ts';
 import type { Batch } from './delivery.ts';
 import { unmetDemand } from './handshake.ts';
@@ -19,6 +20,8 @@ export interface BatchReuseOptions {
   /** Undefined: no session is authenticated. */
   readonly sasl: Sasl | undefined;
   readonly warn: (text: string) => void;
+  /** See BatchIo. */
+  readonly handOver: NonNullable<BatchIo['handOver']>;
 }
 
 export class BatchReuse {
@@ -26,6 +29,9 @@ export class BatchReuse {
   readonly #pool: SessionPool;
   readonly #batch: Batch;
   readonly #sasl: Sasl | undefined;
+  readonly #handOver: BatchReuseOptions['handOver'];
+  /** Shared endpoints of the best preference, of which this process has no session. */
+  readonly #missed: string[] = [];
   #policy: ReusePolicy;
 
   private constructor(options: BatchReuseOptions, policy: ReusePolicy) {
@@ -33,6 +39,7 @@ export class BatchReuse {
     this.#pool = options.pool;
     this.#batch = options.batch;
     this.#sasl = options.sasl;
+    this.#handOver = options.handOver;
     this.#policy = policy;
   }
 
@@ -98,11 +105,11 @@ export class BatchReuse {
     this.#pool.park(session, {
       endpoint: session.endpointKey ?? '',
       idleLimitMs: this.#rules.idleLimitMs,
+      transport,
+      nexthop,
       ...(bound === undefined
         ? {}
-        : {
-            bind: { destination: this.#destinationOf(bound.sender), transport, nexthop, binding: bound },
-          }),
+        : { bind: { destination: this.#destinationOf(bound.sender), binding: bound } }),
     });
   }
 
@@ -132,17 +139,31 @@ export class BatchReuse {
     if (lookup?.kind === 'error') return undefined;
     const login = (lookup && this.#sasl?.terms(place, lookup)) ?? [];
     const key = endpointKey(this.#rules, host, policy, destination, login);
+    this.#pool.shared.note(key, this.#batch.nexthop);
     const session = this.#pool.take(
       key,
       (each) => each.mayServeAnother() && unmetDemand(each, attempt) === undefined,
     );
     if (by === 'address') this.#pool.statistics.lookedUp('address', session !== undefined);
-    if (session === undefined) return undefined;
+    if (session === undefined) {
+      if (by === 'address' && this.#pool.shared.has(key)) this.#missed.push(key);
+      return undefined;
+    }
     // What the handshake allowed for its own message says nothing about this one.
     session.plaintextRetry = false;
     session.nameAs(host);
     if (await session.isAlive()) return session;
     session.connection.destroy();
     return undefined;
+  }
+
+  /**
+   * Before a connection is opened for a batch of which nothing was begun: gives it to another process that has a session to one of the
+   * servers that were asked for here. Not for a message that needs SMTPUTF8: nobody knows whether that session offers it.
+   * @returns whether the batch is gone
+   */
+  async handOver(attempt: Attempt): Promise<boolean> {
+    if (this.#missed.length === 0 || attempt.needsSmtputf8) return false;
+    return await this.#handOver(this.#missed);
   }
 }

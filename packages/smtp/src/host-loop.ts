@@ -90,6 +90,8 @@ export class HostLoop {
   #kept: KeptSession | undefined;
   /** The last lookup or connect failure of the request at hand. */
   #last: Failure | undefined;
+  /** Nothing of the batch was begun: no transaction, no connection. */
+  #untouched = true;
   /** No host has served the request at hand yet. */
   #unserved = true;
   /** TLS policies of the request at hand, mistakes included: a table that changes meanwhile does not split it. */
@@ -101,9 +103,9 @@ export class HostLoop {
 
   /**
    * Serves one request to the end: afterwards every recipient of the attempt has an outcome, or, with `looped`, those that are
-   * left are for the transport that takes mail of ours (`best_mx_transport`).
+   * left are for the transport that takes mail of ours (`best_mx_transport`). With `handed-over` nothing was done.
    */
-  async deliver(attempt: Attempt, io: RequestIo): Promise<'done' | 'looped'> {
+  async deliver(attempt: Attempt, io: RequestIo): Promise<'done' | 'looped' | 'handed-over'> {
     const { elements } = this.#options;
     this.#last = undefined;
     this.#unserved = true;
@@ -122,8 +124,10 @@ export class HostLoop {
         if (position === 0) this.#options.reuse?.disable();
       } else {
         finalNexthop ||= lookup.finalNexthop;
-        if (await this.#askRequireTls(attempt, element))
-          await this.#tryHosts(attempt, io, position, element, lookup, finalNexthop);
+        if (await this.#askRequireTls(attempt, element)) {
+          const end = await this.#tryHosts(attempt, io, position, element, lookup, finalNexthop);
+          if (end === 'handed-over') return end;
+        }
       }
       if (finalNexthop) break;
     }
@@ -196,7 +200,7 @@ export class HostLoop {
     element: Element,
     lookup: Extract<HostLookup, { kind: 'found' }>,
     finalNexthop: boolean,
-  ): Promise<void> {
+  ): Promise<'tried' | 'handed-over'> {
     const { addressLimit, sessionLimit } = this.#options.around.settings;
     const best = lookup.bestPreference ?? Math.min(...lookup.hosts.map((host) => host.preference));
     let hosts = addressLimit > 0 ? lookup.hosts.slice(0, addressLimit) : lookup.hosts;
@@ -218,11 +222,15 @@ export class HostLoop {
           });
         }
       }
-      if (attempt.recipients.length === 0 || spent()) return;
+      if (attempt.recipients.length === 0 || spent()) return 'tried';
     }
 
+    if (this.#untouched) {
+      this.#untouched = false;
+      if ((await this.#options.reuse?.handOver(attempt)) === true) return 'handed-over';
+    }
     for (const [index, host] of hosts.entries()) {
-      if (attempt.recipients.length === 0 || spent()) return;
+      if (attempt.recipients.length === 0 || spent()) return 'tried';
       const policy = await this.#policyFor(attempt, element, host);
       if (policy === undefined) continue;
       const isLast = index === hosts.length - 1;
@@ -244,6 +252,7 @@ export class HostLoop {
       });
       if (visit === 'session') this.#last = attempt.lastKept ?? this.#last;
     }
+    return 'tried';
   }
 
   /**
@@ -312,6 +321,7 @@ export class HostLoop {
     kept: KeptSession,
   ): Promise<'done' | 'stale' | 'retry-plaintext'> {
     const { session } = kept;
+    this.#untouched = false;
     session.attempt = attempt;
     session.uses++;
     session.verbosity = await this.#verbosityFor(kept.element, kept.host);

@@ -370,3 +370,85 @@ describe('limits', () => {
     expect(server.connections.total).toBeLessThan(120);
   });
 });
+
+describe('a batch that another process may have a session for', () => {
+  const warmUp = async (): Promise<SmtpServer> => {
+    const server = await start();
+    // This process learns that the server is shared; the sessions go with the pool's limit.
+    pool = new SessionPool({ sessionLimit: 1, endpointLimit: 20 });
+    const other = await start();
+    for (const nexthop of ['one.example', 'two.example']) await send({ servers: [server], nexthop });
+    await send({ servers: [other], nexthop: 'elsewhere.example' });
+    await waitFor(() => server.sessions.every(({ ended }) => ended));
+    return server;
+  };
+
+  it('is handed over before a connection is opened, and nothing of it is done or told here', async () => {
+    const server = await warmUp();
+    const connectionsBefore = server.connections.total;
+    const asked: (readonly string[])[] = [];
+    const result = await send({
+      servers: [server],
+      nexthop: 'three.example',
+      requests: [['a@three.example'], ['b@three.example']],
+      handOver: async (endpoints) => {
+        asked.push(endpoints);
+        return true;
+      },
+    });
+    expect([result.results, result.returned, result.dots, result.remarks]).toEqual([[], [], [], []]);
+    expect(asked).toEqual([[expect.stringContaining('127.0.0.1')]]);
+    expect(server.connections.total).toBe(connectionsBefore);
+  });
+
+  it.each<[string, TestDelivery, number]>([
+    ['is delivered here when nobody takes it, and asked for once', {}, 1],
+    ['that may not look for sessions is not asked for', { caching: undefined as never }, 0],
+    ['that needs SMTPUTF8 is not', { envelope: { smtputf8: true }, requests: [['jürgen@three.example']] }, 0],
+  ])('%s', async (_, delivery, wanted) => {
+    const server = await warmUp();
+    let asked = 0;
+    const result = await send({
+      servers: [server],
+      nexthop: 'three.example',
+      requests: [['a@three.example'], ['b@three.example']],
+      handOver: async () => {
+        asked += 1;
+        return false;
+      },
+      ...delivery,
+    });
+    expect([asked, delivered(result)]).toEqual([wanted, true]);
+    expect(result.results).toHaveLength(delivery.requests?.length ?? 2);
+  });
+
+  it('stays once one of its messages is decided', async () => {
+    const server = await warmUp();
+    let asked = 0;
+    const result = await send({
+      servers: [server],
+      nexthop: 'three.example',
+      requests: [['a@three.example'], ['b@three.example']],
+      content: async ({ envelope }) =>
+        envelope.queueId === 'Q1' ? undefined : Buffer.from('Subject: b\r\n\r\n'),
+      handOver: async () => {
+        asked += 1;
+        return true;
+      },
+    });
+    expect(result.outcomes.map(({ kind }) => kind)).toEqual(['bounced', 'delivered']);
+    expect(asked).toBe(0);
+  });
+
+  it('stays where a session is at hand, and where only one destination uses the server', async () => {
+    const server = await start();
+    const handOver = async (): Promise<boolean> => true;
+    const sendTo = (nexthop: string): Promise<TestResult> => send({ servers: [server], nexthop, handOver });
+    expect(delivered(await sendTo('one.example'))).toBe(true);
+    await pool.close();
+    pool = new SessionPool({ sessionLimit: 50, endpointLimit: 20 });
+    expect(delivered(await sendTo('one.example'))).toBe(true);
+    expect(delivered(await sendTo('two.example'))).toBe(true);
+    expect(connections()).toEqual([2]);
+  });
+});

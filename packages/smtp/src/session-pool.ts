@@ -9,22 +9,28 @@ import { CacheStatistics } from './cache-statistics.ts';
 import type { Host } from './hosts.ts';
 import type { Session } from './session.ts';
 import { SessionTable } from './session-table.ts';
+import { SharedEndpoints } from './shared-endpoints.ts';
 
 export interface SessionPoolOptions {
   /** Open sessions of the process, those in use included. */
   readonly sessionLimit: number;
   /** Parked sessions of one endpoint; 0 is no limit. */
   readonly endpointLimit: number;
-  /** Is told of sessions that can be found by destination. */
+  /** Is told of sessions that can be found by destination, or by an endpoint that several destinations share. */
   readonly listener?: PoolListener;
   /** Milliseconds of a clock that never jumps. */
   readonly steadyNow?: () => number;
 }
 
-/** A session that waits for a batch to a destination. */
+/** A session that waits for a batch. */
 export interface WaitingSession {
   /** Unique in this pool, for this wait. */
   readonly id: number;
+  /** Key of its server, when several destinations share it. */
+  readonly endpoint: string | undefined;
+  /** It is found by its destination. */
+  readonly bound: boolean;
+  /** The destination whose batch it served last. */
   readonly transport: string;
   readonly nexthop: string;
   /** `host[address]:port` */
@@ -51,18 +57,15 @@ export interface Binding {
 export interface Parking {
   readonly endpoint: string;
   readonly idleLimitMs: number;
+  readonly transport: string;
+  readonly nexthop: string;
   /** Where the mail wanted to go, when it is to be found by that too. */
-  readonly bind?: {
-    readonly destination: string;
-    readonly transport: string;
-    readonly nexthop: string;
-    readonly binding: Binding;
-  };
+  readonly bind?: { readonly destination: string; readonly binding: Binding };
 }
 
 interface Place {
   readonly endpoint: string;
-  readonly waiting: WaitingSession | undefined;
+  readonly waiting: WaitingSession;
 }
 
 /** Sessions past their time may stay this much longer, so that one look closes many. */
@@ -72,6 +75,7 @@ const GOODBYE_MS = 2_000;
 
 export class SessionPool {
   readonly statistics = new CacheStatistics(Date.now());
+  readonly shared = new SharedEndpoints();
   readonly #options: SessionPoolOptions;
   readonly #steadyNow: () => number;
   readonly #table = new SessionTable<Session, Binding>();
@@ -112,7 +116,7 @@ export class SessionPool {
   }
 
   /** Keeps a session that its batch is done with; the caller must not touch it any more. */
-  park(session: Session, { endpoint, idleLimitMs, bind }: Parking): void {
+  park(session: Session, { endpoint, idleLimitMs, transport, nexthop, bind }: Parking): void {
     if (this.#closed) {
       this.#sayGoodbye(session);
       return;
@@ -123,10 +127,12 @@ export class SessionPool {
       this.#table.bind(bind.destination, name, bind.binding, expiresMs);
     }
     this.#table.park(endpoint, session, expiresMs);
-    const waiting = bind && {
+    const waiting = {
       id: ++this.#waits,
-      transport: bind.transport,
-      nexthop: bind.nexthop,
+      endpoint: this.shared.has(endpoint) ? endpoint : undefined,
+      bound: bind !== undefined,
+      transport,
+      nexthop,
       relay: session.relay,
       tls: session.tls,
       sinceMs: session.startedMs,
@@ -136,7 +142,7 @@ export class SessionPool {
     this.statistics.parked(destinations, endpoints, sessions);
     const place: Place = { endpoint, waiting };
     this.#places.set(session, place);
-    if (waiting !== undefined) this.#options.listener?.parked(waiting, idleLimitMs);
+    this.#options.listener?.parked(waiting, idleLimitMs);
     const { sessionLimit, endpointLimit } = this.#options;
     if (endpointLimit > 0 && this.#table.sessionsOf(endpoint) > endpointLimit)
       this.#giveUp(this.#table.oldest(endpoint));
@@ -193,7 +199,7 @@ export class SessionPool {
   #leave(session: Session): string | undefined {
     const place = this.#places.get(session);
     this.#places.delete(session);
-    if (place?.waiting !== undefined) this.#options.listener?.gone(place.waiting);
+    if (place !== undefined) this.#options.listener?.gone(place.waiting);
     return place?.endpoint;
   }
 

@@ -47,6 +47,7 @@ export interface TestDelivery {
   readonly tickets?: SessionTickets;
   /** The scheduler's hints. */
   readonly caching?: 'load' | 'load-store';
+  readonly handOver?: BatchIo['handOver'];
   readonly onRecord?: (result: RequestResult) => void | Promise<void>;
   /** How long the messages waited before they became active. */
   readonly waitedMs?: number;
@@ -165,6 +166,7 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
         await delivery.onRecord?.(result);
       },
       signal: delivery.signal ?? new AbortController().signal,
+      ...(delivery.handOver ? { handOver: delivery.handOver } : {}),
     },
   );
   const outcomes = results.flatMap((result) => result.outcomes);

@@ -4,7 +4,7 @@
  * is in that worker's own queue; own-batches.ts looks after the queues of the dead.
  */
 import type { Batch } from '@mailfleet/smtp';
-import { type Job, Queue, Worker } from 'bullmq';
+import { type Job, Queue, WaitingError, Worker } from 'bullmq';
 import { deliveryQueueOf, type ShardKeys } from '../keys.ts';
 import { LeaseLostError } from '../ports.ts';
 import { type Connection, firstReady } from '../redis/connection.ts';
@@ -66,7 +66,8 @@ export interface Batches {
     worker?: string,
   ): Promise<{ readonly worker?: string; readonly sinceMs: number } | undefined>;
   /**
-   * Hands batches to `handle` until `signal` aborts and all handlers ended. `handle` must not throw.
+   * Hands batches to `handle` until `signal` aborts and all handlers ended. `handle` must not throw; it answers `moved` when it took the
+   * batch out of its queue itself.
    * @param options.ownBatches takes those that name this worker, too; they come on top of `sessions`, since each has a session waiting
    */
   work(
@@ -77,7 +78,7 @@ export interface Batches {
       readonly ownBatches: boolean;
       readonly progress?: () => void;
     },
-    handle: (held: HeldBatch) => Promise<void>,
+    handle: (held: HeldBatch) => Promise<'ended' | 'moved'>,
   ): Promise<void>;
   close(): Promise<void>;
 }
@@ -206,12 +207,14 @@ export function makeBatches(context: BullContext, shards: readonly ShardKeys[], 
             const timer = setTimeout(() => controller.abort(), lockDuration);
             lost.set(job.data.id, { controller, timer });
             try {
-              await handle({
+              const end = await handle({
                 batch: job.data,
                 token,
                 handedOutBefore: Math.max(0, job.attemptsStarted - 1) + (job.data.handedOutBefore ?? 0),
                 lost: controller.signal,
               });
+              // To BullMQ this says that the job is in another place by now.
+              if (end === 'moved') throw new WaitingError();
             } finally {
               takings.end();
               clearTimeout(timer);

@@ -17,7 +17,7 @@ import {
   remove,
 } from './operator.ts';
 import type { Script } from './script.ts';
-import { deadWorkers, expectWorker, forgetWorker, takeBack, workerLives } from './workers.ts';
+import { deadWorkers, expectWorker, forgetWorker, handOver, takeBack, workerLives } from './workers.ts';
 
 export const allScripts: readonly Script[] = [
   accept,
@@ -38,6 +38,7 @@ export const allScripts: readonly Script[] = [
   flushPage,
   flushSites,
   forgetWorker,
+  handOver,
   hold,
   liftControl,
   listPage,

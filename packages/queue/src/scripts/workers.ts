@@ -77,3 +77,30 @@ redis.call('DEL', KEYS[4])
 return 1
 `,
 };
+
+export const handOver: Script = {
+  name: 'hand-over',
+  keys: 9,
+  lua: `
+-- Moves a batch that a worker has and did not begin from the queue of all to another worker's own.
+-- KEYS 1 BullMQ's lock of the job, 2 the job, 3 active list, 4 stalled jobs; of the other queue: 5 the job, 6 waiting list,
+--      7 marker, 8 its settings; 9 workers
+-- ARGV 1 token of the lock, 2 batch id, 3 the other worker, 4 the batch as that one gets it (JSON)
+-- Returns 'moved'; 'lost' when the lock is not the caller's, after an earlier call too; 'kept' when the other one does not take it.
+-- Invariant: the batch is in one queue, and only the owner of its lock moves it. As in BullMQ the marker wakes the worker.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'lost' end
+local time = redis.call('TIME')
+local alive = redis.call('ZSCORE', KEYS[9], ARGV[3])
+if not alive or alive + 0 <= time[1] * 1000 + math.floor(time[2] / 1000) then return 'kept' end
+if redis.call('HEXISTS', KEYS[8], 'paused') == 1 or redis.call('EXISTS', KEYS[5]) == 1 then return 'kept' end
+redis.call('DEL', KEYS[1])
+redis.call('LREM', KEYS[3], 1, ARGV[2])
+redis.call('SREM', KEYS[4], ARGV[2])
+redis.call('RENAME', KEYS[2], KEYS[5])
+redis.call('HDEL', KEYS[5], 'processedOn', 'pb', 'ats')
+redis.call('HSET', KEYS[5], 'data', ARGV[4])
+redis.call('RPUSH', KEYS[6], ARGV[2])
+redis.call('ZADD', KEYS[7], 0, '0')
+return 'moved'
+`,
+};

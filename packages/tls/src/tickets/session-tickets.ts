@@ -6,6 +6,7 @@
  * is at hand; a store that fails or lies costs a full handshake. A session that came of a resumption ends with the one it came of, so that
  * a server proves itself anew at least once per lifetime.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '@mailfleet/config';
 import type { PeerVerdict } from '../peer.ts';
 import type { TlsPolicy } from '../policy.ts';
@@ -129,17 +130,8 @@ export class SessionTickets {
   }
 }
 
-const inTime = async <T>(answer: Promise<T>): Promise<T | undefined> => {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), LOOKUP_LIMIT_MS);
-  });
-  try {
-    return await Promise.race([answer.catch(() => undefined), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-};
+const inTime = <T>(answer: Promise<T>): Promise<T | undefined> =>
+  Promise.race([answer.catch(() => undefined), sleep(LOOKUP_LIMIT_MS, undefined, { ref: false })]);
 
 /** A line of JSON, then the session. */
 const pack = ({ session, proven, endsMs }: KnownSession): Buffer =>
