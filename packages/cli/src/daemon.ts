@@ -6,6 +6,7 @@
 import type { Config } from '@mailfleet/config';
 import { openQueue, type Queue } from '@mailfleet/queue';
 import { createTelemetry, Progress, startTracing, type Telemetry, Watchdog } from '@mailfleet/telemetry';
+import { type Follow, followWithLog } from './follow.ts';
 import { serveHealth } from './health.ts';
 import { listenProblem } from './listen-problem.ts';
 import {
@@ -16,6 +17,7 @@ import {
   EX_UNAVAILABLE,
   fail,
   sentenceOf,
+  sourcesOrExit,
 } from './options.ts';
 
 export interface DaemonContext {
@@ -28,6 +30,8 @@ export interface DaemonContext {
   readonly signal: AbortSignal;
   readonly progress: Progress;
   readonly watchdog: Watchdog;
+  /** Calls back with each new configuration. */
+  readonly follow: Follow;
 }
 
 /** A daemon that runs: `closed` settles when it has drained after the signal, or rejects when it broke. */
@@ -82,7 +86,17 @@ export async function runDaemon(
     queue = await openQueue({ config, redisUrl, telemetry, tracing: tracing.enabled });
     const name = `${service}@${config.get('myhostname')}[${process.pid}]`;
     const progress = new Progress();
-    daemon = await start({ config, queue, telemetry, name, signal: drain.signal, progress, watchdog });
+    const follow = followWithLog(sourcesOrExit(options), config, telemetry.log);
+    daemon = await start({
+      config,
+      queue,
+      telemetry,
+      name,
+      signal: drain.signal,
+      progress,
+      watchdog,
+      follow,
+    });
     // Under a supervisor all daemons have the same configuration, and could not listen at the same address.
     if (!process.connected) await serveHealth(config.get('health_listen'), progress, queue.ping);
   } catch (error) {

@@ -1,6 +1,7 @@
 /** Parameters and main.cf: `loadConfig` for programs, `makeConfig` for tests. */
 export type { Config } from './config.ts';
 export { parseTime, splitList } from './convert.ts';
+export { followConfig } from './follow.ts';
 export { type ListenAddress, parseListenAddress } from './listen-address.ts';
 export {
   type LoadOptions,

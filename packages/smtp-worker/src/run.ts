@@ -24,6 +24,8 @@ export interface SmtpWorkerOptions {
   readonly progress?: Progress;
   /** Told of each batch and of each message of it. */
   readonly watchdog?: Watchdog;
+  /** Calls back with each new configuration, for the batches that come from then on. Returns how to stop that. */
+  readonly follow?: (take: (config: Config) => void) => () => void;
 }
 
 /** Resolves when `signal` aborted and all batches came home; rejects when the queue is lost. */
@@ -36,10 +38,18 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     endpointLimit: config.get('connection_cache_endpoint_limit'),
     listener: listIn(registry, config.get('scheduler_shards'), name),
   });
-  const report = reportingBy(config, telemetry);
+  let report = reportingBy(config, telemetry);
   const tickets = openTickets(config, queue, telemetry.log);
   const logins = openLogins(config, queue, telemetry.log);
-  const agents = new DeliveryAgents({ config, report, queue, shared: { sessions, tickets, logins } });
+  const makeAgents = (using: Config): DeliveryAgents =>
+    new DeliveryAgents({ config: using, report, queue, shared: { sessions, tickets, logins } });
+  let agents = makeAgents(config);
+  const stopFollowing = options.follow?.((changed) => {
+    // Batches at work end with the agents that they began with.
+    agents.close();
+    report = reportingBy(changed, telemetry);
+    agents = makeAgents(changed);
+  });
   const stopReports = reportCache(sessions, config.get('connection_cache_status_update_time'), telemetry);
   try {
     const progress = options.progress?.expect('taking batches');
@@ -66,6 +76,7 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
         .finally(() => watched?.done());
     });
   } finally {
+    stopFollowing?.();
     agents.close();
     await sessions.close();
     stopReports();
