@@ -1,6 +1,7 @@
 /** A daemon's configuration while it runs: what is told of a change, and what of it has to wait for a restart. */
 import { type Config, followConfig, type LoadOptions } from '@mailfleet/config';
 import type { Telemetry } from '@mailfleet/telemetry';
+import { sentenceOf } from './options.ts';
 
 /** What a worker reads once, when it starts: connections, logs, and what it is to the fleet. */
 const AT_START: readonly string[] = [
@@ -34,12 +35,17 @@ export function followWithLog(sources: LoadOptions, config: Config, log: Telemet
       config,
       changed: (next, names, warnings) => {
         for (const { where, message } of warnings) log.warn(`${where}: ${message}`);
+        try {
+          take(next);
+        } catch (error) {
+          log.error(`the new configuration cannot be used: ${sentenceOf(error)}; the former one stays`);
+          return;
+        }
         const what = names.length === 0 ? 'its services' : names.join(', ');
         log.info(`the configuration changed (${what}); deliveries that begin from now on use it`);
         const waiting = names.filter((name) => AT_START.includes(name));
         if (waiting.length > 0)
           log.warn(`${waiting.join(', ')}: has no effect until this process is restarted`);
-        take(next);
       },
       refused: (problems) => {
         for (const { where, message } of problems) log.error(`${where}: ${message}`);

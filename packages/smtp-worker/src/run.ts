@@ -38,17 +38,19 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     endpointLimit: config.get('connection_cache_endpoint_limit'),
     listener: listIn(registry, config.get('scheduler_shards'), name),
   });
-  let report = reportingBy(config, telemetry);
   const tickets = openTickets(config, queue, telemetry.log);
   const logins = openLogins(config, queue, telemetry.log);
-  const makeAgents = (using: Config): DeliveryAgents =>
-    new DeliveryAgents({ config: using, report, queue, shared: { sessions, tickets, logins } });
-  let agents = makeAgents(config);
+  const equip = (using: Config): { readonly report: Reporting; readonly agents: DeliveryAgents } => {
+    const report = reportingBy(using, telemetry);
+    const shared = { sessions, tickets, logins };
+    return { report, agents: new DeliveryAgents({ config: using, report, queue, shared }) };
+  };
+  let equipment = equip(config);
   const stopFollowing = options.follow?.((changed) => {
+    const former = equipment;
+    equipment = equip(changed);
     // Batches at work end with the agents that they began with.
-    agents.close();
-    report = reportingBy(changed, telemetry);
-    agents = makeAgents(changed);
+    former.agents.close();
   });
   const stopReports = reportCache(sessions, config.get('connection_cache_status_update_time'), telemetry);
   try {
@@ -63,6 +65,7 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     await queue.work(work, (claimed) => {
       const { id, transport, protocol, nexthop, requests } = claimed.batch;
       const watched = options.watchdog?.watch(`batch ${id} to ${transport}:${nexthop}`);
+      const { agents, report } = equipment;
       return agents
         .use(transport, protocol, requests.length, (agent) =>
           deliverClaimed(claimed, {
@@ -77,7 +80,7 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     });
   } finally {
     stopFollowing?.();
-    agents.close();
+    equipment.agents.close();
     await sessions.close();
     stopReports();
   }

@@ -61,7 +61,6 @@ export const unread: readonly string[] = [
   'strict_8bitmime_body',
   'strict_mime_encoding_domain',
   'strict_smtputf8',
-  'syslog_facility',
   'tls_append_default_CA',
   'tls_config_file',
   'tls_config_name',
