@@ -6,7 +6,7 @@
 import type { Config } from '@mailfleet/config';
 import type { ScriptPort, TranscriptPort, WorkerPort } from '@mailfleet/queue';
 import { openRejectionStore, openSessionRegistry, openTicketStore } from '@mailfleet/scache';
-import { checkLogins, type DeliveryAgentOptions, processLogins, SessionPool } from '@mailfleet/smtp';
+import { checkLogins, LOGIN_KEY_USE, SessionPool, type SharedLogins, shareLogins } from '@mailfleet/smtp';
 import type { MailEvent, Progress, Telemetry, Watchdog } from '@mailfleet/telemetry';
 import { readFleetKey, SessionTickets, sessionLifetimeMs } from '@mailfleet/tls';
 import { DeliveryAgents, type Reporting } from './agents.ts';
@@ -111,22 +111,18 @@ function openTickets(config: Config, queue: ScriptPort, log: Pick<Telemetry['log
   return new SessionTickets();
 }
 
-/** What workers share about logins, with a key; else what the process keeps. Throws a sentence when main.cf is wrong about logins. */
-function openLogins(
-  config: Config,
-  queue: ScriptPort,
-  log: Pick<Telemetry['log'], 'info'>,
-): Required<DeliveryAgentOptions>['logins'] {
+/** What workers share about logins: with a key, rejections too. Throws a sentence when main.cf is wrong about logins. */
+function openLogins(config: Config, queue: ScriptPort, log: Telemetry['log']): SharedLogins {
   for (const protocol of ['smtp', 'lmtp'] as const) checkLogins(config, protocol);
-  const use = 'sasl logins';
+  const warn = (sentence: string): void => log.warn(sentence);
   const file = config.get('sasl_auth_cache_key_file');
   if (file !== '') {
-    const key = readFleetKey('sasl_auth_cache_key_file', file, use);
-    return { key, rejections: openRejectionStore(queue) };
+    const key = readFleetKey('sasl_auth_cache_key_file', file, LOGIN_KEY_USE);
+    return shareLogins({ fleet: { key, rejections: openRejectionStore(queue) }, warn });
   }
   for (const name of ['smtp_sasl_auth_cache_name', 'lmtp_sasl_auth_cache_name'] as const) {
     if (config.get(name) === '') continue;
     log.info(`sasl_auth_cache_key_file is not set: each worker keeps its own ${name}`);
   }
-  return processLogins();
+  return shareLogins({ warn });
 }

@@ -35,7 +35,7 @@ import type { FindHosts } from './hosts.ts';
 import { ContentPrefetch, type FetchContent, RepeatableContent } from './prefetch.ts';
 import { reuseRules, sessionKey } from './reuse-policy.ts';
 import { openSasl } from './sasl/login.ts';
-import { processLogins, type SharedLogins } from './sasl/rejections.ts';
+import { type SharedLogins, shareLogins } from './sasl/shared-logins.ts';
 import { openServerMaps } from './server-maps.ts';
 import type { SessionPool } from './session-pool.ts';
 import { agentSettings } from './settings.ts';
@@ -138,7 +138,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     config,
     protocol,
     around,
-    logins: options.logins ?? processLogins(around.steadyNow),
+    logins: options.logins ?? shareLogins({ ...around, warn }),
   });
   const { resolver } = options;
   const dns = resolver && daneDns(resolver, readHostSearchSettings(config, protocol).lookups, warn);

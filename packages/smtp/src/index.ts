@@ -10,6 +10,6 @@ export { deliverMessage, type OneMessage } from './deliver-message.ts';
 export type * from './delivery.ts';
 export { type LearnedOfHosts, learnedOfHosts } from './host-memory.ts';
 export type { FindHosts, Host, HostLookup } from './hosts.ts';
-export { processLogins, type SharedLogins } from './sasl/rejections.ts';
 export { checkLogins } from './sasl/settings.ts';
+export { LOGIN_KEY_USE, type SharedLogins, shareLogins } from './sasl/shared-logins.ts';
 export { type PoolListener, SessionPool, type WaitingSession } from './session-pool.ts';

@@ -11,14 +11,15 @@ import type { Protocol } from '../delivery.ts';
 import type { HandshakeEnd } from '../handshake.ts';
 import type { Reply } from '../reply.ts';
 import type { Session } from '../session.ts';
-import { AccessTokens } from './access-tokens.ts';
+import type { AccessTokens } from './access-tokens.ts';
 import { channelBindingOf } from './channel-binding.ts';
 import { cannot, converse, failure } from './converse.ts';
 import { type Login, type LoginLookup, type LoginPlace, loginTerms, openLogins } from './logins.ts';
 import { chooseMechanism } from './mechanisms.ts';
 import { redact } from './redact.ts';
-import { openRejections, type SharedLogins } from './rejections.ts';
+import { openRejections } from './rejections.ts';
 import { type SaslSettings, saslSettings } from './settings.ts';
+import type { SharedLogins } from './shared-logins.ts';
 
 export interface SaslOptions {
   readonly config: Config;
@@ -49,10 +50,7 @@ export const openSasl = (options: SaslOptions): Sasl | undefined => {
   const filter = settings.mechanismFilter.length === 0 ? undefined : matchDomains(settings.mechanismFilter);
   const rejections = settings.rejections && openRejections(settings.rejections, options.logins);
   const { around } = options;
-  const tokens = new AccessTokens({
-    now: around.now,
-    warn: (text) => around.remark({ kind: 'remark', program: protocol, warning: true, text }),
-  });
+  const { tokens } = options.logins;
   const context = { settings, protocol, around, filter, rejections, tokens };
   return {
     senderDependent: logins.senderDependent,

@@ -2,7 +2,7 @@
 import { type SmtpServer, startSmtpServer, waitFor } from '@mailfleet/test-kit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { deliver, type TestResult } from '../test-agent.ts';
-import { processLogins, type SharedLogins } from './rejections.ts';
+import { type SharedLogins, shareLogins } from './shared-logins.ts';
 
 let server: SmtpServer;
 let logins: SharedLogins;
@@ -13,9 +13,10 @@ let stored: Map<string, Buffer>;
 beforeEach(async () => {
   steadyMs = 0;
   stored = new Map();
-  const { key, rejections } = processLogins(() => steadyMs);
+  const shared = shareLogins({ warn: () => undefined, steadyNow: () => steadyMs });
+  const { rejections } = shared;
   logins = {
-    key,
+    ...shared,
     rejections: {
       ...rejections,
       put: (name, sealed, lifetimeMs) => {
@@ -125,7 +126,7 @@ it('what is stored holds neither name, host nor password, nor a digest that coul
     expect(text).not.toMatch(/alice|s3cret|mx1|535/);
   }
   // Sealed by a key of the process: the same login gets another name in another one.
-  expect(processLogins().key.open(name, sealed)).toBeUndefined();
+  expect(shareLogins({ warn: () => undefined }).key.open(name, sealed)).toBeUndefined();
 });
 
 it('a name without proxy: is refused', async () => {

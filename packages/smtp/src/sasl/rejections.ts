@@ -5,16 +5,9 @@
  * What is stored is named by a digest and sealed, both under a key that is not stored with it: who reads the store learns neither names nor
  * anything that passwords could be guessed by. A store that fails or is slow costs another rejection.
  */
-import { randomBytes } from 'node:crypto';
-import { type FleetKey, makeFleetKey, type TicketStore } from '@mailfleet/tls';
+import type { TicketStore } from '@mailfleet/tls';
 import type { Login } from './logins.ts';
-
-/** What the workers of a fleet share about logins. */
-export interface SharedLogins {
-  /** Names what belongs to a login without telling whose it is. */
-  readonly key: FleetKey;
-  readonly rejections: TicketStore;
-}
+import type { SharedLogins } from './shared-logins.ts';
 
 export interface Rejection {
   readonly status: string;
@@ -37,7 +30,7 @@ const LOOKUP_LIMIT_MS = 1_000;
 
 export const openRejections = (
   cache: { readonly name: string; readonly timeMs: number },
-  { key, rejections }: SharedLogins,
+  { key, rejections }: Pick<SharedLogins, 'key' | 'rejections'>,
 ): Rejections => {
   const nameOf = (...parts: readonly string[]): string => key.nameOf(JSON.stringify([cache.name, ...parts]));
   return {
@@ -76,26 +69,23 @@ const inTime = async <T>(answer: Promise<T>): Promise<T | undefined> => {
 const MOST = 1_000;
 
 /** For a process that has no fleet to share with, or no key to share under. */
-export const processLogins = (steadyNow = (): number => performance.now()): SharedLogins => {
+export const processRejections = (steadyNow: () => number): TicketStore => {
   const entries = new Map<string, { readonly sealed: Buffer; readonly endMs: number }>();
   return {
-    key: makeFleetKey(randomBytes(32).toString('base64'), 'sasl logins'),
-    rejections: {
-      get: async (name) => {
-        const found = entries.get(name);
-        if (found === undefined || found.endMs > steadyNow()) return found?.sealed;
-        entries.delete(name);
-        return undefined;
-      },
-      put: (name, sealed, lifetimeMs) => {
-        entries.delete(name);
-        entries.set(name, { sealed, endMs: steadyNow() + lifetimeMs });
-        const [oldest] = entries.keys();
-        if (entries.size > MOST && oldest !== undefined) entries.delete(oldest);
-      },
-      delete: (name) => {
-        entries.delete(name);
-      },
+    get: async (name) => {
+      const found = entries.get(name);
+      if (found === undefined || found.endMs > steadyNow()) return found?.sealed;
+      entries.delete(name);
+      return undefined;
+    },
+    put: (name, sealed, lifetimeMs) => {
+      entries.delete(name);
+      entries.set(name, { sealed, endMs: steadyNow() + lifetimeMs });
+      const [oldest] = entries.keys();
+      if (entries.size > MOST && oldest !== undefined) entries.delete(oldest);
+    },
+    delete: (name) => {
+      entries.delete(name);
     },
   };
 };

@@ -3,10 +3,10 @@ import { type SmtpServer, startSmtpServer } from '@mailfleet/test-kit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SessionPool } from '../session-pool.ts';
 import { deliver, hostsOf, type TestDelivery, type TestResult } from '../test-agent.ts';
-import { processLogins } from './rejections.ts';
+import { shareLogins } from './shared-logins.ts';
 
 const users = { alice: 'apple', bob: 'banana', carol: 'cherry' };
-const logins = processLogins();
+const logins = shareLogins({ warn: () => undefined });
 let server: SmtpServer;
 let pool: SessionPool;
 
