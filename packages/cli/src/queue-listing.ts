@@ -38,7 +38,8 @@ export async function list(queue: OperatorPort, selection: Selection, json: bool
   }
 }
 
-const MARKS: Readonly<Record<string, string>> = { active: '*', hold: '!' };
+/** Postfix lists no corrupt queue; `?` is ours. */
+const MARKS: Readonly<Record<string, string>> = { active: '*', hold: '!', corrupt: '?' };
 
 /** One message as mailq shows it: recipients stand under the reason they wait for. */
 export function printed(message: QueueListing): string {
@@ -47,7 +48,9 @@ export function printed(message: QueueListing): string {
   const id = `${envelope.queueId}${marks || ' '}`;
   const arrival = stamp(new Date(envelope.arrivalMs));
   const sender = envelope.sender === '' ? 'MAILER-DAEMON' : envelope.sender;
+  const { corruption } = message;
   const lines = [`${id.padEnd(17)} ${String(envelope.sizeBytes).padStart(8)} ${arrival} ${sender}`];
+  if (corruption !== undefined) lines.push(`(${corruption})`.padStart(78));
   let reason: string | undefined;
   for (const recipient of [...message.recipients].sort((a, b) => compare(a.delayReason, b.delayReason))) {
     if (recipient.delayReason !== undefined && recipient.delayReason !== reason) {
@@ -77,6 +80,7 @@ export function jsonLine(message: QueueListing): string {
     arrival_time: Math.floor(envelope.arrivalMs / 1000),
     message_size: envelope.sizeBytes,
     forced_expire: message.forcedExpire,
+    ...(message.corruption === undefined ? {} : { corruption: message.corruption }),
     sender: envelope.sender === '' ? 'MAILER-DAEMON' : envelope.sender,
     recipients: message.recipients.map(({ address, delayReason }) => ({
       address,

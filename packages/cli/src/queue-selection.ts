@@ -13,7 +13,7 @@ export interface SelectOptions {
   readonly queue?: readonly QueueName[];
 }
 
-const QUEUES: readonly QueueName[] = ['incoming', 'active', 'deferred', 'hold'];
+const QUEUES: readonly QueueName[] = ['incoming', 'active', 'deferred', 'hold', 'corrupt'];
 
 export function withSelectOptions(command: Command): Command {
   return command

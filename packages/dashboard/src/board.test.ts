@@ -39,7 +39,7 @@ test('bull-board lists each shard’s queues, read-only, and its page loads from
     expect(names.filter((name) => name.includes('{mf1}'))).toHaveLength(2);
     expect(answer.queues.every(({ readOnlyMode }) => readOnlyMode)).toBe(true);
     expect(await (await fetch(`${dashboard.url}/api/`)).json()).toEqual({
-      counts: { incoming: 0, active: 0, deferred: 0, hold: 0 },
+      counts: { incoming: 0, active: 0, deferred: 0, hold: 0, corrupt: 0 },
     });
   } finally {
     abort.abort();

@@ -95,7 +95,7 @@ const view: MessageView = {
 
 /** A queue of 120 messages, in pages as the real one gives them. */
 const readable: Partial<DashboardOptions['queue']> = {
-  counts: async () => ({ incoming: 0, active: 3, deferred: 1234, hold: 0 }),
+  counts: async () => ({ incoming: 0, active: 3, deferred: 1234, hold: 0, corrupt: 0 }),
   find: async (queueId) => (queueId === '4Abc' ? view : undefined),
   list: async ({ cursor, limit }) => {
     const from = Number(cursor ?? 0);

@@ -9,6 +9,7 @@ export const queueMeanings: readonly { readonly queue: QueueName; readonly meani
   { queue: 'active', meaning: 'being delivered' },
   { queue: 'deferred', meaning: 'waiting for the next try' },
   { queue: 'hold', meaning: 'set aside by an operator' },
+  { queue: 'corrupt', meaning: 'cannot be read: look at it, then release or delete it' },
 ];
 
 export function startPage(counts: Readonly<Record<QueueName, number>>): Html {

@@ -74,7 +74,7 @@ test('a message of several shards is delivered by workers and retired without a 
   }
   drain.abort();
   await Promise.all([working, noticing]);
-  expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 0, hold: 0 });
+  expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 0, hold: 0, corrupt: 0 });
   const left = (await Promise.all(cluster.masters.map((redis) => redis.keys('*:[mcpf]:MSG')))).flat();
   expect(left).toEqual([]);
   const used = await Promise.all(cluster.masters.map((redis) => redis.dbsize()));

@@ -41,7 +41,7 @@ test('it names each message whose lifetime ended, wherever it is', async () => {
   const found = await queue.takeExpired(lease, 10, nowMs, endOf);
   expect(found.taken.map(({ envelope }) => envelope.queueId).sort()).toEqual(['LATER', 'NEW']);
   expect(found).toMatchObject({ active: ['ACTIVE'], held: ['HELD'], looked: 4 });
-  expect(await queue.counts()).toEqual({ incoming: 1, active: 3, deferred: 0, hold: 1 });
+  expect(await queue.counts()).toEqual({ incoming: 1, active: 3, deferred: 0, hold: 1, corrupt: 0 });
   // Nothing is named twice in a row; what is in active is looked at again.
   expect(await queue.takeExpired(lease, 10, nowMs, endOf)).toMatchObject({ looked: 0 });
   expect(must(await queue.nextExpiryMs(0))).toBeGreaterThan(nowMs);

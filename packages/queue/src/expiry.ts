@@ -2,12 +2,26 @@
  * The leader's view of the expiry index: which messages have outlived their time, wherever they are. The index was written
  * at accept, by the configuration of that time; it tells when to look, and the leader's own configuration decides.
  */
+
+import type { Envelope } from '@mailfleet/smtp';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { readableViews } from './corrupt.ts';
 import { fenced } from './fenced.ts';
-import { parseRecord, parseView } from './message-record.ts';
+import { parseRecord } from './message-record.ts';
 import type { SchedulerPort } from './ports.ts';
 import { takeExpired } from './scripts/expiry.ts';
 import type { Argument } from './scripts/script.ts';
+
+/** A record that cannot be read is taken, and set aside then. */
+function endOf(text: string, endOfLifetimeMs: (envelope: Envelope) => number, nowMs: number): number {
+  let envelope: Envelope;
+  try {
+    ({ envelope } = parseRecord(text));
+  } catch {
+    return nowMs;
+  }
+  return endOfLifetimeMs(envelope);
+}
 
 /** What is in active is looked at again: its notice or its worker may take a while. */
 const LOOK_AGAIN_MS = 300_000;
@@ -28,7 +42,7 @@ export function makeExpiry(context: QueueContext): Pick<SchedulerPort, 'nextExpi
       const args: Argument[] = [lease.fence, keys.prefix, nowMs, nowMs + LOOK_AGAIN_MS];
       for (const [i, id] of ids.entries()) {
         const text = records[i] ?? null;
-        const endMs = text === null ? nowMs : endOfLifetimeMs(parseRecord(text).envelope);
+        const endMs = text === null ? nowMs : endOf(text, endOfLifetimeMs, nowMs);
         args.push(id, endMs <= nowMs ? '' : endMs === Infinity ? '+inf' : endMs);
       }
       const [views, active, held] = (await fenced(
@@ -39,7 +53,7 @@ export function makeExpiry(context: QueueContext): Pick<SchedulerPort, 'nextExpi
           args,
         ),
       )) as [unknown[], string[], string[]];
-      return { taken: views.map(parseView), active, held, looked: ids.length };
+      return { taken: await readableViews(context, lease, views), active, held, looked: ids.length };
     },
   };
 }

@@ -70,6 +70,12 @@ function placeReasons(
           text: `on hold since ${at(sinceOrDueMs)}; nothing happens to it until it is released with mailfleet queue --release`,
         },
       ];
+    case 'corrupt':
+      return [
+        {
+          text: `it cannot be read and stands in the corrupt queue since ${at(sinceOrDueMs)}; nothing happens to it until mailfleet queue --release or --delete`,
+        },
+      ];
     case 'deferred': {
       const pauses = pauseReasons(controls);
       if (sinceOrDueMs > nowMs) {

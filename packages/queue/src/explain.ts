@@ -26,7 +26,7 @@ const ANSWER_SECONDS = 5;
 /** Different last replies, and destinations of open recipients, that an explanation looks at. */
 const MOST = 20;
 
-const QUEUES: readonly QueueName[] = ['incoming', 'active', 'deferred', 'hold'];
+const QUEUES: readonly QueueName[] = ['incoming', 'active', 'deferred', 'hold', 'corrupt'];
 
 export function makeExplain(context: QueueContext, find: OperatorPort['find']): DestinationPort['explain'] {
   let reader: Connection | undefined;

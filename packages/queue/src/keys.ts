@@ -10,6 +10,7 @@ export interface ShardKeys {
   readonly active: string;
   readonly deferred: string;
   readonly hold: string;
+  readonly corrupt: string;
   readonly expiry: string;
   /** Messages of this home shard whose parts are not yet copied. */
   readonly fanout: string;
@@ -66,6 +67,7 @@ export function keysOf(shard: number): ShardKeys {
     active: `${prefix}active`,
     deferred: `${prefix}deferred`,
     hold: `${prefix}hold`,
+    corrupt: `${prefix}corrupt`,
     expiry: `${prefix}expiry`,
     fanout: `${prefix}fanout`,
     retiredParts: `${prefix}retired-parts`,

@@ -20,7 +20,7 @@ import type { Connection } from './redis/connection.ts';
 import { listPage, readMessage } from './scripts/operator.ts';
 import { selects, selectsRecipient } from './selector.ts';
 
-const QUEUES: readonly QueueName[] = ['active', 'incoming', 'deferred', 'hold'];
+const QUEUES: readonly QueueName[] = ['active', 'incoming', 'deferred', 'hold', 'corrupt'];
 const PAGE = 500;
 
 /** A message as one shard has it. */
@@ -118,7 +118,7 @@ export function makeListings(context: QueueContext): Pick<OperatorPort, 'list' |
     },
 
     async counts() {
-      const counts = { incoming: 0, active: 0, deferred: 0, hold: 0 };
+      const counts = { incoming: 0, active: 0, deferred: 0, hold: 0, corrupt: 0 };
       await Promise.all(
         shards.flatMap((keys) =>
           QUEUES.map(async (queue) => {
@@ -167,7 +167,7 @@ async function listingOf(
 ): Promise<QueueListing | undefined> {
   const text = fields.get('e');
   if (text === undefined) return undefined;
-  const record = parseRecord(text);
+  const record = readableRecord(text, key, score);
   const { open, unlisted, outcomes } = await ('recipients' in record
     ? openOfWhole(record.recipients, fields)
     : openOfPaged(redis, key, record, where));
@@ -182,7 +182,19 @@ async function listingOf(
     ...(queue === 'deferred' ? { dueMs: score } : {}),
     ...(queue === 'active' && fields.has('held') ? { held: true } : {}),
     forcedExpire: fields.has('forced'),
+    ...(queue === 'corrupt' ? { corruption: fields.get('corrupt') ?? 'unknown' } : {}),
   };
+}
+
+/** A record that cannot be read is listed all the same: with its queue id, and nobody's. */
+function readableRecord(text: string, key: string, atMs: number): MessageRecord {
+  try {
+    return parseRecord(text);
+  } catch {
+    const queueId = key.slice(key.lastIndexOf(':') + 1);
+    const envelope = { queueId, sender: '', sizeBytes: 0, arrivalMs: atMs, createdMs: atMs };
+    return { envelope, home: 0, recipients: [] };
+  }
 }
 
 interface OpenRecipients {

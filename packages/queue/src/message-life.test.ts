@@ -84,7 +84,7 @@ describe('accept', () => {
     await queue.accept(newMessage('HELD', ['a.example'], { hold: true }));
     expect(await queue.activate(lease, 'incoming', 10, Date.now())).toEqual([]);
     expect(await queue.readInbox(0, '0', 0)).toEqual([]);
-    expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 0, hold: 1 });
+    expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 0, hold: 1, corrupt: 0 });
   });
 
   test('an idempotency key keeps its first queue id until it ends', async () => {
@@ -256,7 +256,7 @@ describe('conclude', () => {
       messages.map(({ envelope }) => ({ kind: 'retire', queueId: envelope.queueId })),
       undefined,
     );
-    expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 0, hold: 0 });
+    expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 0, hold: 0, corrupt: 0 });
     expect(await fixture.redis.exists('{mf0}:expiry')).toBe(0);
   });
 });

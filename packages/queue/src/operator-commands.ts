@@ -62,7 +62,7 @@ export function makeMessageCommands(
       const released = await onAnyShard(async (shard) => {
         const keys = keysOfShard(context, shard);
         const names = [keys.hold, keys.deferred, keys.expiry, keys.inbox];
-        names.push(keys.message(queueId), keys.timeline(queueId));
+        names.push(keys.message(queueId), keys.timeline(queueId), keys.corrupt);
         return (await run(release, names, [queueId, now(), entry])) === 1;
       });
       if (released) telemetry?.emit({ kind: 'released', queueId });
@@ -87,7 +87,7 @@ export function makeMessageCommands(
       return onAnyShard(async (shard) => {
         const keys = keysOfShard(context, shard);
         const names = [keys.incoming, keys.deferred, keys.active, keys.hold, keys.expiry, keys.retiredParts];
-        names.push(keys.files, keys.message(queueId), keys.timeline(queueId), keys.inbox);
+        names.push(keys.files, keys.message(queueId), keys.timeline(queueId), keys.inbox, keys.corrupt);
         const left = (await run(remove, names, [
           queueId,
           now(),

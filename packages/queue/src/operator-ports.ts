@@ -1,7 +1,8 @@
 /** What operators may ask of the queue: listings and commands on messages. What they may ask of destinations: destination-ports.ts. */
 import type { Envelope, Outcome, TimelineStep } from '@mailfleet/smtp';
 
-export type QueueName = 'incoming' | 'active' | 'deferred' | 'hold';
+/** `corrupt`: what cannot be read stands there until an operator releases or deletes it. */
+export type QueueName = 'incoming' | 'active' | 'deferred' | 'hold' | 'corrupt';
 
 /** One line of `mailfleet queue -j`. */
 export interface QueueListing {
@@ -19,6 +20,8 @@ export interface QueueListing {
   /** In active, and to go on hold at the end of the pass. */
   readonly held?: boolean;
   readonly forcedExpire: boolean;
+  /** In corrupt: what is wrong with it. */
+  readonly corruption?: string;
 }
 
 /** All that is known of one message, live or finished. */

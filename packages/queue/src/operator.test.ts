@@ -62,7 +62,7 @@ test('a listing shows every message of every shard and queue once, page by page'
     expect(all.find(({ queue: name }) => name === 'deferred')).toMatchObject({ dueMs: 5_000 });
   }
   expect((await listAll(3, ['hold'])).map(({ envelope }) => envelope.queueId)).toEqual(['HELD']);
-  expect(await queue.counts()).toEqual({ active: 1, incoming: 7, deferred: 1, hold: 1 });
+  expect(await queue.counts()).toEqual({ active: 1, incoming: 7, deferred: 1, hold: 1, corrupt: 0 });
 });
 
 test('a listing skips nothing that stays while messages leave under it', async () => {
@@ -197,7 +197,7 @@ test('hold of an active message takes effect when its pass ends, unless it is re
     ['HELD', 'FREED'].map((queueId) => ({ kind: 'defer', queueId, dueMs: 5_000 }) as const),
     undefined,
   );
-  expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 1, hold: 1 });
+  expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 1, hold: 1, corrupt: 0 });
   await does('release', 'HELD');
   expect(await queue.activate(lease, 'deferred', 10, 5_000)).toHaveLength(2);
 });
@@ -207,14 +207,14 @@ test('delete removes every part and the content, wherever the message is', async
   const batch = batchOf(await activated(queue, lease, newMessage('MSG', [shard0, shard1])));
   expect(await does('delete', 'MSG')).toEqual(['MSG']);
   expect(await commandsOf(0)).toMatchObject([{ command: 'delete', queueId: 'MSG' }]);
-  expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 0, hold: 0 });
+  expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 0, hold: 0, corrupt: 0 });
   expect(await queue.content(must(batch.requests[0]))).toBeUndefined();
   expect(await fixture.redis.keys('*:[mcpf]:MSG')).toEqual([]);
   expect(await fixture.redis.exists('{mf0}:expiry', '{mf1}:expiry')).toBe(0);
   // The pass that was going on concludes a message that is no more.
   await queue.record(batch, resultOf('MSG', outcome(0, 'deferred')));
   await queue.conclude(lease, [{ kind: 'defer', queueId: 'MSG', dueMs: 5_000 }], undefined);
-  expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 0, hold: 0 });
+  expect(await queue.counts()).toEqual({ incoming: 0, active: 0, deferred: 0, hold: 0, corrupt: 0 });
   expect(await does('delete', 'MSG')).toEqual([]);
 });
 
@@ -329,7 +329,7 @@ describe('requeue', () => {
     await fixture.redis.restore('{mf0}:c:OLD', 0, content);
     await fixture.redis.zadd('{mf0}:hold', 1, 'OLD');
     expect((await queue.command({ kind: 'requeue', route }, ['OLD'])).touched).toHaveLength(1);
-    expect(await queue.counts()).toEqual({ incoming: 1, active: 0, deferred: 0, hold: 0 });
+    expect(await queue.counts()).toEqual({ incoming: 1, active: 0, deferred: 0, hold: 0, corrupt: 0 });
   });
 
   test('leaves everything as it is when a table cannot answer', async () => {

@@ -26,8 +26,8 @@ const AT_ONCE = 50;
 const SOURCES: Readonly<Record<OperatorCommand['kind'], readonly QueueName[]>> = {
   flush: ['deferred'],
   hold: ['active', 'incoming', 'deferred'],
-  release: ['hold', 'active'],
-  delete: ['active', 'incoming', 'deferred', 'hold'],
+  release: ['hold', 'active', 'corrupt'],
+  delete: ['active', 'incoming', 'deferred', 'hold', 'corrupt'],
   expire: ['active', 'incoming', 'deferred', 'hold'],
   'expire-and-release': ['active', 'incoming', 'deferred', 'hold'],
   // A requeue of what is being delivered would be delivered twice; active is there so that it is refused with a reason.
@@ -88,7 +88,7 @@ export function makeOperatorPort(
   const wouldTouch = ({ kind }: OperatorCommand, { queue, held, forcedExpire }: QueueListing): boolean => {
     if (!SOURCES[kind].includes(queue)) return false;
     if (kind === 'hold') return held !== true;
-    if (kind === 'release') return queue === 'hold' || held === true;
+    if (kind === 'release') return queue === 'hold' || queue === 'corrupt' || held === true;
     if (kind === 'expire') return !forcedExpire;
     if (kind === 'expire-and-release') return !forcedExpire || queue === 'hold' || held === true;
     if (kind === 'requeue') return queue !== 'active';

@@ -43,6 +43,7 @@ export async function recordOutcomes(
     outcomes.at(-1)?.reason ?? hopStatus?.reason ?? '',
     timelineMs > 0 ? JSON.stringify(entry) : '',
     timelineMs,
+    result.corruption ?? '',
   ];
   for (const outcome of outcomes) {
     const state = attempt.onlyUntried === true ? 'u' : stateOf(outcome, attempt.wantsSuccess);

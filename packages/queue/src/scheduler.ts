@@ -1,13 +1,14 @@
 /** The scheduler's port. Every call with a lease is refused with LeaseLostError once another scheduler leads the shard. */
 import { hostname } from 'node:os';
 import { keysOfShard, type QueueContext } from './context.ts';
+import { readableViews } from './corrupt.ts';
 import { formatName } from './destination-words.ts';
 import { pageOfControls, readLease } from './destinations.ts';
 import { makeExpiry } from './expiry.ts';
 import { repeatCopies, settlePart, settleParts } from './fanout.ts';
 import { fenced } from './fenced.ts';
 import { makeInboxReader, nextInboxId } from './inbox.ts';
-import { parseRecord, parseView } from './message-record.ts';
+import { parseRecord } from './message-record.ts';
 import {
   addBatches,
   outstandingBatches,
@@ -66,7 +67,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
             [lease.fence, most, nowMs, keys.prefix, source === 'deferred' ? 'due' : 'all'],
           ),
         )) as [number, unknown[]];
-        for (const view of views) messages.push(parseView(view));
+        messages.push(...(await readableViews(context, lease, views)));
         if (taken < most) break;
       }
       return messages;
@@ -84,7 +85,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
       )) as [string, string, unknown[]];
       return {
         cursor: nextMember === '' ? '' : `${nextScore} ${nextMember}`,
-        messages: views.map(parseView),
+        messages: await readableViews(context, lease, views),
       };
     },
 
@@ -150,6 +151,7 @@ export function makeSchedulerPort(context: QueueContext): SchedulerPort {
               keys.fence,
               keys.retiredParts,
               keys.files,
+              keys.corrupt,
             ],
             args,
           ),

@@ -48,6 +48,14 @@ export async function deliverClaimed(
       const { duplicates } = await queue.record(batch, result);
       const request = requestOf(batch, result);
       traceDelivery(batch, request, result);
+      if (result.corruption !== undefined) {
+        telemetry.emit({
+          kind: 'corrupt',
+          queueId: result.queueId,
+          program: batch.protocol,
+          why: result.corruption,
+        });
+      }
       for (const transcript of result.transcripts ?? []) tellTranscript(batch, request, transcript, parts);
       const delivered = result.outcomes.some(({ kind }) => kind === 'delivered');
       // A worker that stood still past its lease finishes the transaction that it was in.

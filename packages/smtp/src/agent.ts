@@ -82,7 +82,7 @@ const theWorld: Environment = {
 /** What an agent needs from whoever owns the queue. */
 export interface BatchIo {
   /**
-   * Content of a request; undefined: it is gone, and the message bounces. Rejects when it cannot be read here and now: the
+   * Content of a request; undefined: it is gone, and the message is to be set aside (`RequestResult.corruption`). Rejects when it cannot be read here and now: the
    * message is deferred. Called ahead of time, and again for a second host if it was a stream.
    */
   readonly content: FetchContent;
@@ -281,10 +281,9 @@ const deliverRequest = async (
     else attempt.needsSmtputf8 = needed;
   }
   if (content === undefined || content === 'unreadable') {
-    if (content === undefined) attempt.remark('content is gone', true);
-    const status = content === undefined ? '5.3.0' : '4.3.0';
+    if (content === undefined) attempt.corruption = 'its content is gone';
     attempt.finalServer = true;
-    attempt.failAll('message', { status, reason: 'unreadable mail queue entry' });
+    attempt.failAll('message', { status: '4.3.0', reason: 'unreadable mail queue entry' });
     return attempt.result();
   }
   const repeatable = new RepeatableContent(content, async () => {

@@ -94,6 +94,8 @@ export class Attempt {
   finalServer = false;
   /** Why recipients were last kept for another host. */
   lastKept: Failure | undefined;
+  /** What is wrong with the message itself. */
+  corruption: string | undefined;
   /** The message cannot go to a server without SMTPUTF8. */
   needsSmtputf8 = false;
   /** How strictly its REQUIRETLS request is honoured at the destination at hand; undefined: there is none, or it does not count. */
@@ -254,6 +256,7 @@ export class Attempt {
       outcomes: this.#outcomes,
       steps: this.#steps,
       ...(this.#hopStatus === undefined ? {} : { hopStatus: this.#hopStatus }),
+      ...(this.corruption === undefined ? {} : { corruption: this.corruption }),
       ...(this.#transcripts.length === 0 ? {} : { transcripts: this.#transcripts }),
     };
   }

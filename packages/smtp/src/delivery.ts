@@ -168,6 +168,8 @@ export interface RequestResult {
   /** Present: negative concurrency feedback. Absent: positive, even when all recipients were deferred. */
   readonly hopStatus?: HopStatus;
   readonly steps: readonly TimelineStep[];
+  /** The message itself cannot be read: nothing is bounced, and an operator must look at it. */
+  readonly corruption?: string;
   /** Sessions with an error that `notify_classes` wants told to the postmaster. */
   readonly transcripts?: readonly Transcript[];
 }

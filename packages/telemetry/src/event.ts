@@ -78,6 +78,8 @@ type MailStep =
     })
   /** qmgr: `from=<…>, status=expired, returned to sender`; `forced`: an operator expired it (status=force-expired). */
   | (About & { readonly kind: 'expired'; readonly from: string; readonly forced?: boolean })
+  /** An alarm: `warning: <queue id>: saving corrupt message in the corrupt queue: <why>`. */
+  | (About & { readonly kind: 'corrupt'; readonly program: string; readonly why: string })
   | (About & { readonly kind: 'held' | 'released' | 'removed' | 'deleted' })
   | (About & { readonly kind: 'in-doubt'; readonly batchId: string; readonly detail: string })
   /** A remark of the client about one message or none, as smtp(8) logs it. */

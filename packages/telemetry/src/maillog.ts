@@ -71,6 +71,11 @@ export function maillogLines(
         daemon,
         `warning: ${event.queueId}: in doubt after batch ${event.batchId}: ${event.detail}`,
       );
+    case 'corrupt':
+      return line(
+        event.program,
+        `warning: ${event.queueId}: saving corrupt message in the corrupt queue: ${event.why}`,
+      );
     case 'remark':
       return line(
         event.program,

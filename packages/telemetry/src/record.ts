@@ -33,7 +33,7 @@ export function recordOf(event: MailEvent, daemon: string, resolutionLimit: numb
     }
     default: {
       const { kind, ...fields } = event;
-      const level = kind === 'in-doubt' ? 'warn' : 'info';
+      const level = kind === 'in-doubt' || kind === 'corrupt' ? 'warn' : 'info';
       return { level, record: { event: kind, program: daemon, ...fields }, message: kind };
     }
   }

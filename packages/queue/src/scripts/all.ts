@@ -4,7 +4,15 @@ import { endBatch, markInDoubt, noticePosted, record } from './delivery.ts';
 import { answer, ask, controlsPage, liftControl, setControl, wake } from './destinations.ts';
 import { takeExpired } from './expiry.ts';
 import { accept, claimKey, copyPart, partRetired, partsCopied } from './intake.ts';
-import { acquireLease, activate, activePage, conclude, releaseLease, renewLease } from './leader.ts';
+import {
+  acquireLease,
+  activate,
+  activePage,
+  conclude,
+  quarantine,
+  releaseLease,
+  renewLease,
+} from './leader.ts';
 import {
   expire,
   flushOne,
@@ -28,6 +36,7 @@ export const allScripts: readonly Script[] = [
   ask,
   claimKey,
   conclude,
+  quarantine,
   controlsPage,
   copyPart,
   deadWorkers,

@@ -80,7 +80,7 @@ local function keep(key, first, pages)
 end
 `;
 
-/** view(prefix, id, ms): what the leader needs of a message: { record, pass, warned, ms, marks, held, forced }; false when it is gone. */
+/** view(prefix, id, ms): what the leader needs of a message: { record, pass, warned, ms, marks, held, forced, id }; false when it is gone. */
 export const viewing = `
 local function view(prefix, id, ms)
   local key = prefix .. 'm:' .. id
@@ -95,7 +95,7 @@ local function view(prefix, id, ms)
       end
     end
   end
-  return { fixed[1], fixed[2] or '0', fixed[3] or '', ms, marks, fixed[5] or '', fixed[6] or '' }
+  return { fixed[1], fixed[2] or '0', fixed[3] or '', ms, marks, fixed[5] or '', fixed[6] or '', id }
 end
 `;
 

@@ -1,5 +1,5 @@
 /** Scripts of the scheduler that leads a shard. All but the lease's own compare the fence and refuse a former leader. */
-import { enqueueing, fencing, paging, retiring, viewing } from './fragments.ts';
+import { enqueueing, fencing, noting, paging, retiring, viewing } from './fragments.ts';
 import type { Script } from './script.ts';
 
 export const acquireLease: Script = {
@@ -102,12 +102,33 @@ return { found[#found], found[#found - 1], views }
 `,
 };
 
+export const quarantine: Script = {
+  name: 'quarantine',
+  keys: 6,
+  lua: `
+-- Sets a message aside whose record cannot be read.
+-- KEYS 1 active, 2 corrupt, 3 expiry, 4 fence, 5 message, 6 timeline
+-- ARGV 1 fence, 2 queue id, 3 now (ms), 4 what is wrong, 5 timeline entry or ''
+-- Returns 1; 0 when it is not in active.
+-- Invariant: a message is in one queue; its record and content stay as they are.
+${fencing}${noting}
+if fenced(KEYS[4], ARGV[1]) then return fenced_out end
+if redis.call('ZREM', KEYS[1], ARGV[2]) == 0 then return 0 end
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
+redis.call('ZREM', KEYS[3], ARGV[2])
+redis.call('HSET', KEYS[5], 'corrupt', ARGV[4])
+note(KEYS[6], ARGV[5])
+return 1
+`,
+};
+
 export const conclude: Script = {
   name: 'conclude',
-  keys: 9,
+  keys: 10,
   lua: `
 -- Ends passes and forgets the inbox entries that led to it.
--- KEYS 1 active, 2 incoming, 3 deferred, 4 hold, 5 expiry, 6 inbox, 7 fence, 8 retired-parts, 9 files
+-- KEYS 1 active, 2 incoming, 3 deferred, 4 hold, 5 expiry, 6 inbox, 7 fence, 8 retired-parts, 9 files,
+--      10 corrupt
 -- ARGV 1 fence, 2 prefix, 3 first inbox id to keep or '', 4 now (ms), 5 shard, 6 ms that a timeline lives on,
 --      7... kind, queue id, due time (ms) of each conclusion
 -- Returns, for retired messages that left one: content file or '', home shard or '', queue id.
@@ -126,7 +147,10 @@ for i = 7, #ARGV, 3 do
       if rest[1] ~= '' or rest[2] ~= '' then left[#left + 1] = { rest[1], rest[2], id } end
     elseif redis.call('EXISTS', message) == 1 then
       redis.call('HINCRBY', message, 'p', 1)
-      if redis.call('HDEL', message, 'held') == 1 then
+      if redis.call('HEXISTS', message, 'corrupt') == 1 then
+        redis.call('ZADD', KEYS[10], ARGV[4], id)
+        redis.call('ZREM', KEYS[5], id)
+      elseif redis.call('HDEL', message, 'held') == 1 then
         redis.call('ZADD', KEYS[4], ARGV[4], id)
         redis.call('HSET', message, 'due', kind == 'defer' and due or ARGV[4])
       elseif kind == 'defer' then

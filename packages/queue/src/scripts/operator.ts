@@ -63,19 +63,19 @@ return 1
 
 export const release: Script = {
   name: 'release',
-  keys: 6,
+  keys: 7,
   lua: `
--- Releases a message from hold to deferred, due when it was due before; an expired one at once. The expiry index, which lets go of
--- what is held, gets it back.
--- KEYS 1 hold, 2 deferred, 3 expiry, 4 inbox, 5 message, 6 timeline
+-- Releases a message from hold or corrupt to deferred, due when it was due before; an expired one at once. The expiry index, which
+-- lets go of what is held, gets it back.
+-- KEYS 1 hold, 2 deferred, 3 expiry, 4 inbox, 5 message, 6 timeline, 7 corrupt
 -- ARGV 1 queue id, 2 now (ms), 3 timeline entry or ''
--- Returns 1; 0 when it is not on hold.
+-- Returns 1; 0 when it is in neither.
 -- Invariant: a message is in one queue.
 ${noting}
 if redis.call('EXISTS', KEYS[5]) == 0 then return 0 end
-if redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then
+if redis.call('ZREM', KEYS[1], ARGV[1]) + redis.call('ZREM', KEYS[7], ARGV[1]) > 0 then
   local kept = redis.call('HMGET', KEYS[5], 'forced', 'due')
-  redis.call('HDEL', KEYS[5], 'due')
+  redis.call('HDEL', KEYS[5], 'due', 'corrupt')
   redis.call('ZADD', KEYS[2], not kept[1] and kept[2] or ARGV[2], ARGV[1])
   redis.call('ZADD', KEYS[3], 'NX', ARGV[2], ARGV[1])
 elseif redis.call('HDEL', KEYS[5], 'held') == 0 then
@@ -110,10 +110,11 @@ return 1
 
 export const remove: Script = {
   name: 'remove',
-  keys: 10,
+  keys: 11,
   lua: `
 -- Deletes a message, wherever it is; a transaction in flight goes on and its outcome changes nothing.
--- KEYS 1 incoming, 2 deferred, 3 active, 4 hold, 5 expiry, 6 retired-parts, 7 files, 8 message, 9 timeline, 10 inbox
+-- KEYS 1 incoming, 2 deferred, 3 active, 4 hold, 5 expiry, 6 retired-parts, 7 files, 8 message, 9 timeline, 10 inbox,
+--      11 corrupt
 -- ARGV 1 queue id, 2 now (ms), 3 timeline entry or '', 4 prefix, 5 shard, 6 ms that a timeline lives on
 -- Returns { content file or '', home shard or '' }; an empty list when the message is not here.
 -- Invariant: no index names a message without a record, and no part is copied any more.
@@ -123,6 +124,7 @@ if redis.call('ZSCORE', KEYS[3], ARGV[1]) then
   redis.call('XADD', KEYS[10], '*', 'k', 'command', 'c', 'delete', 'q', ARGV[1])
 end
 for i = 1, 4 do redis.call('ZREM', KEYS[i], ARGV[1]) end
+redis.call('ZREM', KEYS[11], ARGV[1])
 redis.call('DEL', ARGV[4] .. 'f:' .. ARGV[1])
 redis.call('ZREM', ARGV[4] .. 'fanout', ARGV[1])
 note(KEYS[9], ARGV[3])
