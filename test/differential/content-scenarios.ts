@@ -26,7 +26,39 @@ const scenariosOf = (file: string, title: string, keywords: readonly string[]): 
       servers: [{ keywords }],
     }));
 
+const envelopes: readonly Scenario[] = (
+  [
+    ['sender', { sender: 'a+b@in.example' }, 'inline:{@in.example=@out.example}'],
+    ['null sender', { sender: '' }, 'static:x@y.example'],
+    ['a sender to quote', { sender: 'a b@in.example' }, 'inline:{{"a b"@in.example = "c d"@out.example}}'],
+    ['recipients', { recipients: ['one', 'two+x'] }, 'pcre:{{/^two@(.*)/ due@$$1} {/^one@/ uno@x.example}}'],
+    [
+      'an extension',
+      { recipients: ['two+x', 'a+b+c', 'owner-x+y', '+'] },
+      'regexp:{{/^([^+]*)@(.*)/ $$1.$$2@x.example}}',
+    ],
+    [
+      'a pattern for a piece of an address',
+      { recipients: ['two+x'] },
+      'regexp:{{/^two@/ due@x.example} {/^@/ no}}',
+    ],
+    ['more addresses than one', { recipients: ['one'] }, 'static:{a@b.example, c@d.example}'],
+    [
+      'the result of no table is looked up again',
+      { recipients: ['one'] },
+      'pcre:{{/^one@/ two@x.example} {/^two@/ no@x.example}}',
+    ],
+  ] as const satisfies readonly (readonly [string, Partial<Scenario>, string])[]
+).map(([name, scenario, table]) => ({
+  name: `generic, envelope: ${name}`,
+  ...scenario,
+  config: { smtp_generic_maps: table, recipient_delimiter: '+' },
+  servers: [{ keywords: ['PIPELINING', 'DSN'] }],
+}));
+
 export const contentScenarios: readonly Scenario[] = [
   ...scenariosOf('conversion.txt', '7bit', ['PIPELINING', 'SIZE']),
   ...scenariosOf('checks.txt', 'checks', ['PIPELINING', 'SIZE', '8BITMIME']),
+  ...scenariosOf('generic.txt', 'generic', ['PIPELINING', 'SIZE', '8BITMIME']),
+  ...envelopes,
 ];

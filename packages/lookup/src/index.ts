@@ -1,4 +1,5 @@
 /** Lookup tables (`type:name`) and match lists. */
+export { splitExtension } from './address-extension.ts';
 export type { DomainListOptions, MatchList, MatchResult } from './match-items.ts';
 export { matchDomains, matchNetworks } from './match-list.ts';
 export { openMaps, openTable } from './open.ts';

@@ -2,7 +2,7 @@
  * The keys under which tables hold an address: whole, without its extension (recipient_delimiter), and for
  * transport(5) its domain and each parent. Keys after the first are partial, so that tables of patterns skip them.
  */
-import type { LookupResult, Table } from '@mailfleet/lookup';
+import { type LookupResult, splitExtension, type Table } from '@mailfleet/lookup';
 
 export interface AddressKey {
   readonly key: string;
@@ -13,18 +13,6 @@ export interface AddressKey {
 export function domainOf(address: string): string {
   const at = address.lastIndexOf('@');
   return at === -1 ? '' : address.slice(at + 1).toLowerCase();
-}
-
-/** `user+extension@domain` without the extension; undefined when there is none. */
-function withoutExtension(address: string, delimiters: string): string | undefined {
-  const at = address.lastIndexOf('@');
-  const local = at === -1 ? address : address.slice(0, at);
-  if (/^(?:postmaster|mailer-daemon|double-bounce)$/i.test(local)) return undefined;
-  const end = [...local].findIndex((character) => delimiters.includes(character));
-  if (end <= 0 || end === local.length - 1) return undefined;
-  // Mailing lists own these names (owner-x, x-request) since before there were extensions.
-  if (local[end] === '-' && (/^owner-/i.test(local) || /-request$/i.test(local))) return undefined;
-  return local.slice(0, end) + (at === -1 ? '' : address.slice(at));
 }
 
 /**
@@ -57,7 +45,7 @@ export function senderKeys(address: string, delimiters: string): AddressKey[] {
 }
 
 function wholeKeys(address: string, delimiters: string): AddressKey[] {
-  const bare = withoutExtension(address, delimiters);
+  const bare = splitExtension(address, delimiters)?.bare;
   return [{ key: address, partial: false }, ...(bare === undefined ? [] : [{ key: bare, partial: true }])];
 }
 

@@ -29,6 +29,7 @@ import { BatchReuse } from './batch-reuse.ts';
 import { openContentRules } from './content-rules.ts';
 import { openDebugPeers } from './debug-peers.ts';
 import type { Batch, DeliveryRequest, Protocol, RequestResult } from './delivery.ts';
+import { WireAddressBook } from './generic-rules.ts';
 import { type Element, HostLoop, type HostLoopOptions } from './host-loop.ts';
 import { type LearnedOfHosts, learnedOfHosts } from './host-memory.ts';
 import type { FindHosts } from './hosts.ts';
@@ -192,7 +193,9 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         sasl,
         resume,
       });
-      const contents = new ContentPrefetch(batch.requests, io.content);
+      const { generic } = around.contentRules;
+      const addresses = generic && new WireAddressBook(generic, around.remark, protocol);
+      const contents = new ContentPrefetch(batch.requests, addresses?.alongWith(io.content) ?? io.content);
       const records = new Records(io, around.steadyNow);
       const returned: string[] = [];
       try {
@@ -216,11 +219,12 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
             statusFilter,
             io,
             contents,
+            addresses,
             position,
             wanted,
             next: () =>
               next !== undefined && wanted() && !records.behind
-                ? nextAtHand(next, contents.atHand(position + 1))
+                ? nextAtHand(next, contents.atHand(position + 1), addresses)
                 : undefined,
           });
           if (result === 'handed-over') break;
@@ -250,6 +254,7 @@ interface RequestContext {
   readonly loop: HostLoop;
   readonly io: BatchIo;
   readonly contents: ContentPrefetch;
+  readonly addresses: WireAddressBook | undefined;
   readonly position: number;
   readonly wanted: () => boolean;
   readonly next: () => NextRequest | undefined;
@@ -261,14 +266,21 @@ const wantsSameTls = ({ envelope }: DeliveryRequest, following: DeliveryRequest 
   (envelope.requireTls === true) === (following.envelope.requireTls === true) &&
   (envelope.tlsOptional === true) === (following.envelope.tlsOptional === true);
 
-const nextAtHand = (request: DeliveryRequest, content: Content | undefined): NextRequest | undefined =>
-  Buffer.isBuffer(content) ? { request, needsSmtputf8: needsForHead(request, content) } : undefined;
+const nextAtHand = (
+  request: DeliveryRequest,
+  content: Content | undefined,
+  addresses: WireAddressBook | undefined,
+): NextRequest | undefined => {
+  const wire = addresses?.of(request);
+  if (!Buffer.isBuffer(content) || (wire !== undefined && 'error' in wire)) return undefined;
+  return { request, needsSmtputf8: needsForHead(request, content), wire };
+};
 
 const deliverRequest = async (
   request: DeliveryRequest,
   context: RequestContext,
 ): Promise<RequestResult | 'handed-over'> => {
-  const { around, loop, io, contents, position, wanted, next, statusFilter } = context;
+  const { around, loop, io, contents, addresses, position, wanted, next, statusFilter } = context;
   const attempt = new Attempt(request, around);
   const unreadable = (error: unknown): 'unreadable' => {
     attempt.remark(`content cannot be read: ${error instanceof Error ? error.message : String(error)}`, true);
@@ -286,6 +298,13 @@ const deliverRequest = async (
     attempt.failAll('message', { status: '4.3.0', reason: 'unreadable mail queue entry' });
     return attempt.result();
   }
+  const wire = addresses?.of(request);
+  if (wire !== undefined && 'error' in wire) {
+    attempt.finalServer = true;
+    attempt.failAll('message', { status: '4.3.0', reason: wire.error });
+    return attempt.result();
+  }
+  attempt.wire = wire;
   const repeatable = new RepeatableContent(content, async () => {
     const again = await io.content(request).catch(unreadable);
     return again === 'unreadable' ? undefined : again;

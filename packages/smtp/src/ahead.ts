@@ -6,9 +6,10 @@
  * wait for that content. Its replies are judged as a whole before any of them counts, so that a server that lost
  * count costs a fresh session and never a verdict. Servers that cannot do it are remembered.
  */
-import type { DeliveryRequest } from './delivery.ts';
+import type { DeliveryRequest, Recipient } from './delivery.ts';
 import type { Features } from './ehlo.ts';
 import { mailCommand, rcptCommand, xforwardCommands } from './envelope.ts';
+import type { WireAddresses } from './generic-rules.ts';
 import { isSafe } from './quote.ts';
 import type { Reply } from './reply.ts';
 import type { AgentSettings } from './settings.ts';
@@ -18,6 +19,8 @@ import { isProtocolError, PIPELINE_BYTES, type Stage } from './stages.ts';
 export interface NextRequest {
   readonly request: DeliveryRequest;
   readonly needsSmtputf8: boolean;
+  /** Addresses to use in place of its own. */
+  readonly wire: WireAddresses | undefined;
 }
 
 /** Commands that were written ahead of their transaction. */
@@ -35,7 +38,7 @@ export interface Opening {
  *   server in the middle
  */
 export const openingOf = (
-  { request, needsSmtputf8 }: NextRequest,
+  { request, needsSmtputf8, wire }: NextRequest,
   features: Features,
   settings: AgentSettings,
   { requireTls = false, reset = false }: { readonly requireTls?: boolean; readonly reset?: boolean } = {},
@@ -43,7 +46,9 @@ export const openingOf = (
   const { envelope, recipients } = request;
   const tooLarge = features.sizeLimit > 0 && features.sizeLimit < envelope.sizeBytes;
   if (tooLarge || (needsSmtputf8 && !features.smtputf8)) return undefined;
-  if (!isSafe(envelope.sender) || recipients.some(({ address }) => !isSafe(address))) return undefined;
+  const sender = wire?.sender ?? envelope.sender;
+  const addressOf = ({ index, address }: Recipient): string => wire?.recipients.get(index) ?? address;
+  if (!isSafe(sender) || recipients.some((recipient) => !isSafe(addressOf(recipient)))) return undefined;
   const stages: Stage[] = [];
   let text = '';
   const add = (command: string | undefined, stage: Stage): void => {
@@ -57,8 +62,9 @@ export const openingOf = (
     add(nameAddress, 'xforward1');
     add(protocolHelo, 'xforward2');
   }
-  add(mailCommand(envelope, features, settings, requireTls), 'mail');
-  for (const recipient of recipients) add(rcptCommand(recipient, envelope, features, settings), 'rcpt');
+  add(mailCommand(envelope, features, settings, requireTls, sender), 'mail');
+  for (const recipient of recipients)
+    add(rcptCommand(recipient, envelope, features, settings, addressOf(recipient)), 'rcpt');
   add('DATA', 'data');
   return Buffer.byteLength(text) > PIPELINE_BYTES ? undefined : { request, text, stages };
 };

@@ -22,6 +22,7 @@ import type {
   TimelineStep,
   Transcript,
 } from './delivery.ts';
+import type { WireAddresses } from './generic-rules.ts';
 import type { HostMemory } from './host-memory.ts';
 import { type Reply, replyText } from './reply.ts';
 import type { AgentSettings } from './settings.ts';
@@ -100,6 +101,8 @@ export class Attempt {
   needsSmtputf8 = false;
   /** How strictly its REQUIRETLS request is honoured at the destination at hand; undefined: there is none, or it does not count. */
   requireTls: RequireTlsAction | undefined;
+  /** Addresses for commands, in place of the request's own. */
+  wire: WireAddresses | undefined;
 
   constructor(request: DeliveryRequest, around: Surroundings) {
     this.request = request;

@@ -4,12 +4,21 @@
  */
 import type { Config } from '@mailfleet/config';
 import { openMaps, tableOptions } from '@mailfleet/lookup';
-import { type CheckClass, type CheckMaps, type FilterPlan, structureLimits } from '@mailfleet/mime';
+import {
+  type CheckClass,
+  type CheckMaps,
+  type FilterPlan,
+  type GenericMap,
+  structureLimits,
+} from '@mailfleet/mime';
 import type { Envelope, Protocol } from './delivery.ts';
 import type { Features } from './ehlo.ts';
 import { convertsContent, type EnvelopeSettings } from './envelope.ts';
+import { openGeneric } from './generic-rules.ts';
 
 export interface ContentRules {
+  /** Undefined: smtp_generic_maps is empty. */
+  readonly generic: GenericMap | undefined;
   /** Undefined: the content goes out as it is. */
   planFor(envelope: Envelope, features: Features, settings: EnvelopeSettings): FilterPlan | undefined;
 }
@@ -27,11 +36,15 @@ export const openContentRules = (
   warn: (sentence: string) => void,
 ): ContentRules => {
   const checks = openChecks(config, protocol, warn);
+  const generic = openGeneric(config, protocol, warn);
   const limits = structureLimits(config);
-  const always = Object.keys(checks).length > 0;
-  const plan = { checks, rewriteHeader: undefined, limits };
+  const always = generic !== undefined || Object.keys(checks).length > 0;
+  const rewriteHeader: FilterPlan['rewriteHeader'] =
+    generic && ((name, bytes, note) => generic.rewriteHeader(name, bytes, note));
+  const plan = { checks, rewriteHeader, limits };
   const plans = { plain: { ...plan, convert: false }, converting: { ...plan, convert: true } };
   return {
+    generic,
     planFor: (envelope, features, settings) => {
       if (convertsContent(envelope, features, settings)) return plans.converting;
       return always ? plans.plain : undefined;

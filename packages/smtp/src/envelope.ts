@@ -26,14 +26,18 @@ export const convertsContent = (
 const wireAddress = (address: string, settings: EnvelopeSettings): string =>
   settings.quoteEnvelope ? quoteAddress(address) : address;
 
-/** @param requireTls the message asks for REQUIRETLS, and the destination's policy does not say otherwise */
+/**
+ * @param requireTls the message asks for REQUIRETLS, and the destination's policy does not say otherwise
+ * @param sender another one than the envelope's, where addresses are rewritten
+ */
 export const mailCommand = (
   envelope: Envelope,
   features: Features,
   settings: EnvelopeSettings,
   requireTls = false,
+  sender = envelope.sender,
 ): string => {
-  let line = `MAIL FROM:<${wireAddress(envelope.sender, settings)}>`;
+  let line = `MAIL FROM:<${wireAddress(sender, settings)}>`;
   // A content that will be converted has another size.
   if (features.size && !convertsContent(envelope, features, settings)) line += ` SIZE=${envelope.sizeBytes}`;
   if (features.eightBitMime && envelope.encoding !== undefined) {
@@ -71,13 +75,15 @@ const orcptParameter = (recipient: Recipient, smtputf8: boolean): string => {
   return encoded === undefined ? '' : ` ORCPT=${xtext(type)};${encoded}`;
 };
 
+/** @param address another one than the recipient's, where addresses are rewritten; ORCPT stays */
 export const rcptCommand = (
   recipient: Recipient,
   envelope: Envelope,
   features: Features,
   settings: EnvelopeSettings,
+  address = recipient.address,
 ): string => {
-  const line = `RCPT TO:<${wireAddress(recipient.address, settings)}>`;
+  const line = `RCPT TO:<${wireAddress(address, settings)}>`;
   if (!features.dsn) return line;
   const notify = notifyOrder.filter((value) => recipient.notify?.includes(value)).join(',');
   return `${line}${orcptParameter(recipient, envelope.smtputf8 === true)}${notify === '' ? '' : ` NOTIFY=${notify}`}`;

@@ -145,14 +145,21 @@ export class Transaction {
         return this.#ended();
     }
 
-    const mail = mailCommand(envelope, features, settings, attempt.requireTls !== undefined);
+    const requireTls = attempt.requireTls !== undefined;
+    const mail = mailCommand(envelope, features, settings, requireTls, attempt.wire?.sender);
     if (!(await this.#command(mail, 'mail'))) return this.#ended();
     attempt.setUpDone();
 
     for (const position of rcpts) {
       const recipient = attempt.recipients[position];
       if (recipient === undefined) continue;
-      const rcpt = rcptCommand(recipient, envelope, features, settings);
+      const rcpt = rcptCommand(
+        recipient,
+        envelope,
+        features,
+        settings,
+        attempt.wire?.recipients.get(recipient.index),
+      );
       if (this.#mustSync(rcpt) && !(await this.#sync())) return this.#ended();
       if (this.#mailRejected) return await this.#abort();
       this.#queue(rcpt, 'rcpt');
@@ -213,7 +220,8 @@ export class Transaction {
     if (!chunkingMemory.mayTry(session.endpoint)) return undefined;
     if (attempt.recipients.some((_, position) => !attempt.isUnmarked(position))) return undefined;
     const request = { ...attempt.request, recipients: attempt.recipients };
-    const commands = openingOf({ request, needsSmtputf8: attempt.needsSmtputf8 }, features, settings, {
+    const { needsSmtputf8, wire } = attempt;
+    const commands = openingOf({ request, needsSmtputf8, wire }, features, settings, {
       requireTls: attempt.requireTls !== undefined,
     });
     return commands && { commands, content };
@@ -259,14 +267,15 @@ export class Transaction {
   /** The last barrier: whatever came in, no address can add a command line of its own. */
   #refuseUnsafe(): void {
     const { attempt } = this.#context;
-    if (!isSafe(attempt.request.envelope.sender)) {
+    if (!isSafe(attempt.wire?.sender ?? attempt.request.envelope.sender)) {
       attempt.failAll('message', {
         status: '5.1.7',
         reason: 'sender address contains a line break or null byte',
       });
     }
     attempt.recipients.forEach((recipient, position) => {
-      if (isSafe(recipient.address) || !attempt.isUnmarked(position)) return;
+      const address = attempt.wire?.recipients.get(recipient.index) ?? recipient.address;
+      if (isSafe(address) || !attempt.isUnmarked(position)) return;
       attempt.failOne(position, {
         status: '5.1.3',
         reason: 'recipient address contains a line break or null byte',

@@ -1,6 +1,6 @@
 /**
  * Reads examples of what becomes of a message, from text files that a person can read (packages/mime/examples): before, after, and
- * what is logged. The first lines of each file say how they are written.
+ * what is logged. The first lines of each file say how they are written; `main.cf:` lines there hold for all examples.
  */
 import { readFileSync } from 'node:fs';
 
@@ -18,13 +18,15 @@ export interface Example {
 const SIGNS: Readonly<Record<string, string>> = { '␀': '\0', '␡': '\x7f', '␛': '\x1b' };
 
 export function readExamples(file: URL): Example[] {
-  return readFileSync(file, 'utf8')
-    .split(/^== /m)
-    .slice(1)
-    .map((block) => readExample(block.split('\n')));
+  const [head = '', ...blocks] = readFileSync(file, 'utf8').split(/^== /m);
+  const common = head.split('\n').filter((line) => line.startsWith('main.cf: '));
+  return blocks.map((block) => {
+    const [name = '', ...lines] = block.split('\n');
+    return readExample(name, [...common, ...lines]);
+  });
 }
 
-function readExample([name = '', ...lines]: readonly string[]): Example {
+function readExample(name: string, lines: readonly string[]): Example {
   const config: Record<string, string> = {};
   const log: string[] = [];
   const parts: Record<'in' | 'out', string[]> = { in: [], out: [] };
