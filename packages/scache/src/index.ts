@@ -6,4 +6,5 @@ export {
   type SessionRegistry,
   type SharedSession,
 } from './registry.ts';
+export { openStsCache } from './sts-cache.ts';
 export { openRejectionStore, openTicketStore } from './ticket-store.ts';

@@ -22,8 +22,10 @@ import {
   type LearnedOfHosts,
   learnedOfHosts,
   type Protocol,
+  stsDns,
 } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
+import { fetchPolicy, type MtaSts, openMtaSts, type StsCache } from '@mailfleet/tls';
 import { tellingSites } from './mx-site.ts';
 
 /** Where a transport's log lines go. */
@@ -35,6 +37,8 @@ export interface AgentsOptions {
   readonly queue: Pick<WorkerPort, 'reportSite'>;
   /** What all agents of the process have together. */
   readonly shared: Pick<DeliveryAgentOptions, 'sessions' | 'tickets' | 'logins'>;
+  /** Where MTA-STS policies are kept for the fleet. */
+  readonly stsCache?: StsCache;
   /** Of a clock that never jumps; default that of the process. */
   readonly steadyNow?: () => number;
 }
@@ -52,6 +56,7 @@ export class DeliveryAgents {
   readonly #options: AgentsOptions;
   readonly #steadyNow: () => number;
   readonly #resolver: Resolver;
+  readonly #mtaSts: MtaSts;
   readonly #kept = new Map<string, Kept>();
   readonly #learned = new Map<string, LearnedOfHosts>();
   readonly #maxUse: number;
@@ -63,6 +68,7 @@ export class DeliveryAgents {
     this.#options = options;
     this.#steadyNow = options.steadyNow ?? (() => performance.now());
     this.#resolver = resolverOf(options);
+    this.#mtaSts = mtaStsOf(options, this.#resolver);
     this.#maxUse = config.get('max_use') * config.get('smtp_worker_sessions');
     this.#maxIdleMs = config.get('max_idle');
     this.#timer = setInterval(() => this.dropIdle(), Math.min(this.#maxIdleMs, 0x7fff_ffff));
@@ -136,6 +142,7 @@ export class DeliveryAgents {
       transport,
       protocol,
       resolver: this.#resolver,
+      mtaSts: this.#mtaSts,
       findHosts: config.get('destination_site_rollup')
         ? tellingSites(findHosts, transport, queue, (sentence) => telemetry.log.warn(sentence))
         : findHosts,
@@ -148,6 +155,17 @@ export class DeliveryAgents {
       },
     });
   }
+}
+
+/** Asks nothing until an agent wants it (`smtp_tls_mta_sts`). */
+function mtaStsOf({ report, stsCache }: AgentsOptions, resolver: Resolver): MtaSts {
+  const { txt, addresses } = stsDns(resolver);
+  return openMtaSts({
+    txt,
+    fetch: (domain) => fetchPolicy(domain, { addresses }),
+    note: (text) => report('smtp').emit({ kind: 'remark', program: 'smtp', text }),
+    ...(stsCache === undefined ? {} : { cache: stsCache }),
+  });
 }
 
 /** Throws a sentence when `dnssec_probe` is none. */

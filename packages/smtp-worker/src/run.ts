@@ -5,7 +5,7 @@
  */
 import type { Config } from '@mailfleet/config';
 import type { ScriptPort, TranscriptPort, WorkerPort } from '@mailfleet/queue';
-import { openRejectionStore, openSessionRegistry, openTicketStore } from '@mailfleet/scache';
+import { openRejectionStore, openSessionRegistry, openStsCache, openTicketStore } from '@mailfleet/scache';
 import { checkLogins, LOGIN_KEY_USE, SessionPool, type SharedLogins, shareLogins } from '@mailfleet/smtp';
 import type { MailEvent, Progress, Telemetry, Watchdog } from '@mailfleet/telemetry';
 import { readFleetKey, SessionTickets, sessionLifetimeMs } from '@mailfleet/tls';
@@ -40,10 +40,11 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   });
   const tickets = openTickets(config, queue, telemetry.log);
   const logins = openLogins(config, queue, telemetry.log);
+  const stsCache = openStsCache(queue);
   const equip = (using: Config): { readonly report: Reporting; readonly agents: DeliveryAgents } => {
     const report = reportingBy(using, telemetry);
     const shared = { sessions, tickets, logins };
-    return { report, agents: new DeliveryAgents({ config: using, report, queue, shared }) };
+    return { report, agents: new DeliveryAgents({ config: using, report, queue, shared, stsCache }) };
   };
   let equipment = equip(config);
   const stopFollowing = options.follow?.((changed) => {

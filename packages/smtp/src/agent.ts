@@ -17,6 +17,7 @@ import {
 import {
   createTlsClient,
   globalLevel,
+  type MtaSts,
   openRequireTlsPolicy,
   openTlsPolicies,
   Resumption,
@@ -53,6 +54,8 @@ export interface DeliveryAgentOptions {
   readonly findHosts: FindHosts;
   /** For DANE: its servers validate, and the way to them is safe; undefined: there is no DANE. */
   readonly resolver?: Pick<Resolver, 'lookup'>;
+  /** For MTA-STS, shared by the agents of a process; undefined: there is none. */
+  readonly mtaSts?: MtaSts;
   /** What smtp(8) would log besides the delivery records; the default drops it. */
   readonly remark?: (event: Remark) => void;
   /** Agents of other transports, for `best_mx_transport`; undefined: there is no such transport. */
@@ -142,8 +145,15 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     logins: options.logins ?? shareLogins({ ...around, warn }),
   });
   const { resolver } = options;
+  const wantsSts = protocol === 'smtp' && config.get('smtp_tls_mta_sts') !== 'no';
+  const mtaSts = wantsSts ? options.mtaSts : undefined;
+  if (config.get('smtp_tls_mta_sts') === 'enforce' && mtaSts !== undefined && !trustsAnybody(config)) {
+    warn(
+      'smtp_tls_mta_sts = enforce, but no authority is trusted: set smtp_tls_CAfile (Debian: /etc/ssl/certs/ca-certificates.crt), or mail to domains with a policy will wait',
+    );
+  }
   const dns = resolver && daneDns(resolver, readHostSearchSettings(config, protocol).lookups, warn);
-  const policies = openTlsPolicies(config, protocol, { warn, dns });
+  const policies = openTlsPolicies(config, protocol, { warn, dns, mtaSts });
   if (tls.unavailable !== undefined && globalLevel(config, protocol) !== 'none') {
     warn(`TLS is unavailable: ${tls.unavailable}`);
   }
@@ -259,6 +269,12 @@ interface RequestContext {
   readonly wanted: () => boolean;
   readonly next: () => NextRequest | undefined;
 }
+
+/** main.cf names authorities that servers may be vouched for by. */
+const trustsAnybody = (config: Config): boolean =>
+  config.get('smtp_tls_CAfile') !== '' ||
+  config.get('smtp_tls_CApath') !== '' ||
+  config.get('tls_append_default_CA');
 
 /** What one may do on a session the other may too: neither REQUIRETLS nor TLS-Required tells them apart. */
 const wantsSameTls = ({ envelope }: DeliveryRequest, following: DeliveryRequest | undefined): boolean =>

@@ -7,6 +7,7 @@
  */
 import type { SourceAddresses } from '@mailfleet/routing';
 import {
+  asciiName,
   type InvalidPolicy,
   type RequireTlsPolicy,
   type Resumption,
@@ -480,7 +481,7 @@ export class HostLoop {
         nameOf(element),
         host.host,
         element.kind === 'unix' ? undefined : factsOf(host),
-        { optional: attempt.tlsOptional },
+        { optional: attempt.tlsOptional, ...stsDomain(attempt, element) },
       );
       this.#policies.set(name, policy);
       for (const warning of policy.warnings ?? []) attempt.remark(warning, true);
@@ -568,6 +569,19 @@ const factsOf = ({ host, port, canonicalName = host, validated = false, mx }: Ho
   validated,
   ...(mx === undefined ? {} : { mx }),
 });
+
+/**
+ * Whose MTA-STS policy counts: the recipients' domain, where the mail goes to that very domain's MX hosts. A relay that main.cf names has
+ * no say about a domain, nor has a domain about the relay.
+ */
+const stsDomain = (attempt: Attempt, element: Element): { readonly domain?: string } => {
+  if (element.kind === 'unix' || element.fallback) return {};
+  const domain = asciiName(element.destination);
+  const direct = attempt.request.recipients.every(
+    ({ address }) => asciiName(address.slice(address.lastIndexOf('@') + 1)) === domain,
+  );
+  return domain !== undefined && direct ? { domain } : {};
+};
 
 const sameEndpoint = (one: Host, other: Host): boolean =>
   one.address === other.address && one.port === other.port;

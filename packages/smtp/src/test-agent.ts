@@ -28,6 +28,7 @@ export interface TestDelivery {
   readonly nexthop?: string;
   readonly findHosts?: FindHosts;
   readonly resolver?: DeliveryAgentOptions['resolver'];
+  readonly mtaSts?: DeliveryAgentOptions['mtaSts'];
   readonly config?: Readonly<Record<string, string>>;
   /** Recipients of each request; one request to one recipient by default. */
   readonly requests?: readonly (readonly string[])[];
@@ -129,6 +130,7 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
     ...(delivery.environment ? { environment: delivery.environment } : {}),
     ...(delivery.agentFor ? { agentFor: delivery.agentFor } : {}),
     ...(delivery.sessions ? { sessions: delivery.sessions } : {}),
+    ...(delivery.mtaSts ? { mtaSts: delivery.mtaSts } : {}),
     ...(delivery.resolver ? { resolver: delivery.resolver } : {}),
     ...(delivery.logins ? { logins: delivery.logins } : {}),
     ...(delivery.tickets ? { tickets: delivery.tickets } : {}),

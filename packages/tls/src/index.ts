@@ -4,6 +4,9 @@ export type { DaneAnswer, DaneDns } from './dane/find-tlsa.ts';
 export type { ServerFacts } from './dane/open-dane.ts';
 export { createTlsClient, type HandshakeOptions, type TlsClient } from './handshake.ts';
 export { globalLevel, parseLevel, requiresMatch, requiresTls, type TlsLevel, usesDane } from './level.ts';
+export { fetchPolicy } from './mta-sts/fetch-policy.ts';
+export { type MtaSts, openMtaSts, type StsCache, type StsEntry } from './mta-sts/mta-sts.ts';
+export { asciiName } from './names.ts';
 export { type PeerVerdict, verifyPeer } from './peer.ts';
 export {
   type CipherGrade,

@@ -9,6 +9,8 @@ import { openMaps, type Table, tableOptions } from '@mailfleet/lookup';
 import type { DaneDns } from './dane/find-tlsa.ts';
 import { type Dane, openDane, type ServerFacts } from './dane/open-dane.ts';
 import { globalLevel, type TlsLevel } from './level.ts';
+import { applyPolicy, mayApply } from './mta-sts/apply.ts';
+import type { MtaSts } from './mta-sts/mta-sts.ts';
 import { isHostName } from './names.ts';
 import { type InvalidPolicy, invalidPolicy, type TlsPolicy, tlsPolicy } from './policy.ts';
 import { type EntryResult, type PolicyEntry, parsePolicyEntry } from './policy-entry.ts';
@@ -31,6 +33,8 @@ export interface TlsPolicies {
 export interface TlsWishes {
   /** `TLS-Required: No` (RFC 8689 section 3): no table counts, and opportunistic TLS is the most that main.cf may ask for. */
   readonly optional?: boolean;
+  /** Its recipients' domain, when it is routed by that domain's MX records alone: whose MTA-STS policy counts. */
+  readonly domain?: string;
 }
 
 /** Keys to ask for, in order: the destination as written, then `.parent` forms of a plain domain name. */
@@ -68,29 +72,40 @@ export interface TlsPolicyOptions {
   readonly warn?: (text: string) => void;
   /** For DANE; absent: nobody can ask for TLSA records. */
   readonly dns?: DaneDns | undefined;
+  /** Absent: no MTA-STS. */
+  readonly mtaSts?: MtaSts | undefined;
 }
 
 export const openTlsPolicies = (
   config: Config,
   protocol: 'smtp' | 'lmtp',
-  { warn, dns }: TlsPolicyOptions = {},
+  { warn, dns, mtaSts }: TlsPolicyOptions = {},
 ): TlsPolicies => {
   const policySpecs = config.getFor(protocol, 'smtp_tls_policy_maps');
   const siteSpecs = config.getFor(protocol, 'smtp_tls_per_site');
   const global = globalLevel(config, protocol);
+  const mainCf: PolicyEntry = { level: global };
   const dane = openDane(config, protocol, dns);
   const resolve = async (
     destination: string,
     host: string,
     entry: EntryResult,
     server: ServerFacts | undefined,
+    wishes?: TlsWishes,
   ): Promise<TlsPolicy | InvalidPolicy> => {
     if ('error' in entry) return invalidPolicy(destination, host, entry.error);
-    const resolved = await withDane(entry, dane, destination, server);
+    let resolved = await withDane(entry, dane, destination, server);
+    // What a table says of a destination is the operator's last word.
+    const domain = entry === mainCf ? wishes?.domain : undefined;
+    if (mtaSts !== undefined && domain !== undefined && !('error' in resolved) && mayApply(resolved)) {
+      const published = await mtaSts.policyFor(domain);
+      if (published !== undefined) resolved = applyPolicy(resolved, published, { domain, host, enforce });
+    }
     return 'error' in resolved
       ? invalidPolicy(destination, host, resolved.error, [], resolved.reason)
       : tlsPolicy(config, protocol, destination, host, resolved);
   };
+  const enforce = config.get('smtp_tls_mta_sts') === 'enforce';
   const wrapped = config.getFor(protocol, 'smtp_tls_wrappermode');
   /** For mail that puts delivery above TLS. */
   const withoutTable = (
@@ -109,7 +124,7 @@ export const openTlsPolicies = (
     return {
       policyFor: async (destination, host, server, wishes) =>
         withoutTable(destination, host, wishes) ??
-        resolve(destination, host, await findPolicy(table, destination, global), server),
+        resolve(destination, host, (await findPolicy(table, destination)) ?? mainCf, server, wishes),
     };
   }
   if (siteSpecs.length > 0) {
@@ -129,7 +144,7 @@ export const openTlsPolicies = (
   }
   return {
     policyFor: async (destination, host, server, wishes) =>
-      withoutTable(destination, host, wishes) ?? resolve(destination, host, { level: global }, server),
+      withoutTable(destination, host, wishes) ?? resolve(destination, host, mainCf, server, wishes),
   };
 };
 
@@ -160,13 +175,13 @@ const withDane = async (
   }
 };
 
-const findPolicy = async (table: Table, destination: string, global: TlsLevel): Promise<EntryResult> => {
+const findPolicy = async (table: Table, destination: string): Promise<EntryResult | undefined> => {
   for (const key of policyKeys(destination)) {
     const result = await table.lookup(key);
     if (result.kind === 'error') return { error: result.reason };
     if (result.kind === 'found') return parsePolicyEntry(result.value);
   }
-  return { level: global };
+  return undefined;
 };
 
 const findSite = async (

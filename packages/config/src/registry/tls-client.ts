@@ -270,6 +270,14 @@ export const tlsClient = {
     lmtp: { since: '3.4' },
     doc: 'Park sessions that speak TLS too. Postfix has no here, since it needs a proxy process for that; the policy table decides per destination with connection_reuse.',
   },
+  smtp_tls_mta_sts: {
+    type: 'enum',
+    default: 'no',
+    values: ['no', 'testing', 'enforce'],
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'MTA-STS (RFC 8461) for domains that are routed by their MX records, where the level is may, encrypt, or dane without TLSA records. testing looks policies up and reports on them (TLSRPT), enforce obeys them. Certificates are checked against smtp_tls_CAfile or smtp_tls_CApath.',
+  },
   smtp_tls_dane_insecure_mx_policy: {
     type: 'enum',
     default: 'dane',

@@ -55,7 +55,6 @@ export const unread: readonly string[] = [
   'strict_8bitmime_body',
   'strict_mime_encoding_domain',
   'strict_smtputf8',
-  'tls_append_default_CA',
   'tls_config_file',
   'tls_config_name',
   'tls_daemon_random_bytes',
