@@ -164,3 +164,18 @@ describe('a non-delivery notice', () => {
     expect(notices.filter((recipient) => /^(never|nobody|postmaster)/.test(recipient))).toEqual([]);
   });
 });
+
+test('an outcome’s class stands in the timeline, in the queue listing and on the dashboard', async () => {
+  const queueId = await submit({
+    sender: 'class@sender.example.org',
+    recipients: ['nobody@example.net', 'later@example.net'],
+  });
+  await noticeTo('class@sender.example.org');
+  const { stdout: timeline } = await fleet.command(['log', queueId]);
+  expect(timeline).toContain('dsn=5.1.1 class=unknown-user');
+  const { stdout: queued } = await fleet.command(['queue', '-j']);
+  const line = queued.split('\n').find((each) => each.includes(queueId)) ?? '{}';
+  expect(JSON.parse(line).recipients).toMatchObject([{ address: 'later@example.net', delay_class: 'other' }]);
+  const page = await (await fetch(`${fleet.dashboardUrl}/messages/${queueId}`)).text();
+  expect(page).toContain('5.1.1, unknown-user');
+});

@@ -78,7 +78,7 @@ function entryLines(entry: TimelineEntry, at: (ms: number) => string): string[] 
         ),
         ...entry.outcomes.map(
           (o) =>
-            `${at(o.times.doneMs)} ${o.kind} to=<${o.address}> relay=${o.relay} dsn=${o.status} (${o.reason})`,
+            `${at(o.times.doneMs)} ${o.kind} to=<${o.address}> relay=${o.relay} dsn=${o.status}${o.class === undefined ? '' : ` class=${o.class}`} (${o.reason})`,
         ),
       ];
   }

@@ -82,9 +82,10 @@ export function jsonLine(message: QueueListing): string {
     forced_expire: message.forcedExpire,
     ...(message.corruption === undefined ? {} : { corruption: message.corruption }),
     sender: envelope.sender === '' ? 'MAILER-DAEMON' : envelope.sender,
-    recipients: message.recipients.map(({ address, delayReason }) => ({
+    recipients: message.recipients.map(({ address, delayReason, delayClass }) => ({
       address,
       ...(delayReason === undefined ? {} : { delay_reason: delayReason }),
+      ...(delayClass === undefined ? {} : { delay_class: delayClass }),
     })),
     // Ours: postqueue lists them all, however many there are.
     ...(message.unlisted === undefined ? {} : { recipients_not_listed: message.unlisted }),

@@ -68,7 +68,7 @@ function recipientTable(recipients: readonly RecipientSummary[], queueId: string
 ${recipients.slice(0, shownRows).map(
   ({ address, destination, outcome }) => html`<tr>
 <td class="address">${address}</td>
-<td data-name="Outcome">${outcome === undefined ? html`<span class="badge">not tried yet</span>` : html`${badge(outcome.kind)} <span class="quiet">${outcome.status}</span>`}</td>
+<td data-name="Outcome">${outcome === undefined ? html`<span class="badge">not tried yet</span>` : html`${badge(outcome.kind)} <span class="quiet">${outcome.status}${classOf(outcome)}</span>`}</td>
 <td data-name="Relay" class="address">${outcome?.relay ?? destination}</td>
 <td data-name="Reason" class="reason">${outcome?.reason}</td>
 </tr>
@@ -119,7 +119,7 @@ function outcomeItem(outcome: Outcome): Html {
     ['sent', doneMs - setUpMs],
   ];
   return html`<div class="outcome ${outcome.kind}">
-<p><span class="address">${outcome.address}</span> ${badge(outcome.kind)} <span class="quiet">dsn ${outcome.status}</span></p>
+<p><span class="address">${outcome.address}</span> ${badge(outcome.kind)} <span class="quiet">dsn ${outcome.status}${classOf(outcome)}</span></p>
 <p class="reason">${outcome.reason}</p>
 ${outcome.reply !== undefined && !outcome.reason.includes(outcome.reply) && html`<p class="reason">reply: ${outcome.reply}</p>`}
 <p class="quiet">relay ${outcome.relay}${outcome.tls !== undefined && html`, ${outcome.tls}`}${outcome.connectionUse !== undefined && html`, message ${outcome.connectionUse} of its session`};
@@ -141,4 +141,9 @@ function badge(state: string): Html {
 
 function time(ms: number): Html {
   return html`<time datetime="${new Date(ms).toISOString()}">${clockTime(ms)}</time>`;
+}
+
+/** Why it was not delivered, in one word. */
+function classOf(outcome: Outcome): string {
+  return outcome.class === undefined ? '' : `, ${outcome.class}`;
 }

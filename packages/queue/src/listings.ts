@@ -175,8 +175,14 @@ async function listingOf(
     queue,
     envelope: record.envelope,
     recipients: open.map(({ index, address, transport, nexthop }) => {
-      const delayReason = outcomes.get(index)?.reason;
-      return { address, transport, nexthop, ...(delayReason === undefined ? {} : { delayReason }) };
+      const { reason: delayReason, class: delayClass } = outcomes.get(index) ?? {};
+      return {
+        address,
+        transport,
+        nexthop,
+        ...(delayReason === undefined ? {} : { delayReason }),
+        ...(delayClass === undefined ? {} : { delayClass }),
+      };
     }),
     ...(unlisted === 0 ? {} : { unlisted }),
     ...(queue === 'deferred' ? { dueMs: score } : {}),

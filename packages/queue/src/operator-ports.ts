@@ -1,5 +1,6 @@
 /** What operators may ask of the queue: listings and commands on messages. What they may ask of destinations: destination-ports.ts. */
 import type { Envelope, Outcome, TimelineStep } from '@mailfleet/smtp';
+import type { OutcomeClass } from '@mailfleet/telemetry';
 
 /** `corrupt`: what cannot be read stands there until an operator releases or deletes it. */
 export type QueueName = 'incoming' | 'active' | 'deferred' | 'hold' | 'corrupt';
@@ -13,6 +14,7 @@ export interface QueueListing {
     readonly transport: string;
     readonly nexthop: string;
     readonly delayReason?: string;
+    readonly delayClass?: OutcomeClass;
   }[];
   /** Of a long list of recipients a page is listed; this many, open or not, stand behind it. */
   readonly unlisted?: number;

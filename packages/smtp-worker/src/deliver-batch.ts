@@ -9,7 +9,7 @@
 import type { ClaimedBatch, TranscriptNotice, TranscriptPort, WorkerPort } from '@mailfleet/queue';
 import type { Batch, DeliveryAgent, DeliveryRequest, RequestResult, Transcript } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
-import { outcomeEvent, traceDelivery } from './report.ts';
+import { outcomeEvent, traceDelivery, withClasses } from './report.ts';
 
 export interface BatchDeliveryParts {
   readonly queue: Pick<WorkerPort, 'content' | 'openRecipients' | 'markInDoubt' | 'record'> & TranscriptPort;
@@ -43,7 +43,8 @@ export async function deliverClaimed(
       return content;
     },
     beforeDot: (request, recipients) => queue.markInDoubt(batch, request.envelope.queueId, recipients),
-    record: async (result) => {
+    record: async (decided) => {
+      const result = withClasses(decided);
       parts.onRecord?.();
       const { duplicates } = await queue.record(batch, result);
       const request = requestOf(batch, result);

@@ -1,6 +1,13 @@
 /** What one request's result tells the outside: an event for each recipient, and one span in the message's trace. */
 import type { Batch, DeliveryRequest, Outcome, RequestResult } from '@mailfleet/smtp';
-import { contextFrom, linksTo, type MailEvent, traceparentOf, tracer } from '@mailfleet/telemetry';
+import {
+  contextFrom,
+  linksTo,
+  type MailEvent,
+  outcomeClass,
+  traceparentOf,
+  tracer,
+} from '@mailfleet/telemetry';
 import { type Attributes, context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 
 /** The delivery record of one recipient. `protocol` names the program in the log: smtp or lmtp. */
@@ -17,6 +24,7 @@ export function outcomeEvent(batch: Batch, request: DeliveryRequest, outcome: Ou
     times: outcome.times,
     dsn: outcome.status,
     reason: outcome.reason,
+    ...(outcome.class === undefined ? {} : { class: outcome.class }),
     ...(outcome.tls === undefined ? {} : { tls: outcome.tls }),
     ...(outcome.softBounce === true ? { softBounce: true } : {}),
   };
@@ -58,11 +66,27 @@ export function traceDelivery(batch: Batch, request: DeliveryRequest, result: Re
   span.end(Math.max(startMs, ...outcomes.map(({ times }) => times.doneMs)));
 }
 
+/** The result with the class of each outcome. */
+export function withClasses(result: RequestResult): RequestResult {
+  return {
+    ...result,
+    outcomes: result.outcomes.map((outcome) => {
+      const found = outcomeClass(outcome);
+      return found === undefined ? outcome : { ...outcome, class: found };
+    }),
+  };
+}
+
 const SEVERITY = ['delivered', 'deferred', 'bounced'] as const;
 
 /** Attributes of the outcome that matters most to whoever looks at the trace. */
 function worstOf(outcomes: readonly Outcome[]): Attributes {
   const [worst] = outcomes.toSorted((a, b) => SEVERITY.indexOf(b.kind) - SEVERITY.indexOf(a.kind));
   if (worst === undefined) return {};
-  return { 'mailfleet.relay': worst.relay, 'mailfleet.dsn': worst.status, 'mailfleet.status': worst.kind };
+  return {
+    'mailfleet.relay': worst.relay,
+    'mailfleet.dsn': worst.status,
+    'mailfleet.status': worst.kind,
+    ...(worst.class === undefined ? {} : { 'mailfleet.class': worst.class }),
+  };
 }

@@ -8,6 +8,8 @@
  * (unquoted) form and hold no CR, LF or NUL: intake made sure.
  */
 
+import type { OutcomeClass } from '@mailfleet/telemetry';
+
 /** DSN NOTIFY values of RFC 3461 section 4.1. An absent or empty list means that the sender gave none. */
 export type Notify = 'NEVER' | 'SUCCESS' | 'FAILURE' | 'DELAY';
 
@@ -128,6 +130,8 @@ export interface Outcome {
   readonly status: DsnStatus;
   /** Text of the log line's last parenthesis. */
   readonly reason: string;
+  /** Why it was not delivered, in one word; whoever records the outcome works it out. */
+  readonly class?: OutcomeClass;
   /** `host[address]:port`, `host[path]` or `none`. */
   readonly relay: string;
   /** What the DSN says of it (RFC 3464 section 2.3.3). */

@@ -3,6 +3,8 @@
  * pino record, metrics and span events; no package logs the same fact twice. Times are milliseconds since the epoch.
  */
 
+import type { OutcomeClass } from './outcome-class/status.ts';
+
 interface About {
   readonly queueId: string;
 }
@@ -29,6 +31,8 @@ export interface DeliveryFields {
   };
   readonly dsn: string;
   readonly reason: string;
+  /** Why it was not delivered, in one word. */
+  readonly class?: OutcomeClass;
   readonly tls?: string;
   /** `soft_bounce` made a deferral of a bounce: status=SOFTBOUNCE. */
   readonly softBounce?: boolean;

@@ -1,5 +1,7 @@
 export { type DialogueObserver, DialogueRecorder, DialogueRedactor } from './dialogue.ts';
 export type * from './event.ts';
+export { outcomeClass } from './outcome-class/classify.ts';
+export type { OutcomeClass } from './outcome-class/status.ts';
 export { printable, quotedAddress } from './printable.ts';
 export { Progress } from './progress.ts';
 export {

@@ -5,7 +5,7 @@
 import type { RoutedRecipient } from '@mailfleet/queue';
 import type { TransportAgent } from '@mailfleet/routing';
 import type { HopStatus, Outcome, OutcomeKind } from '@mailfleet/smtp';
-import type { MailEvent } from '@mailfleet/telemetry';
+import { type MailEvent, outcomeClass } from '@mailfleet/telemetry';
 import type { Message } from './model.ts';
 
 /** The same for each recipient of a destination. */
@@ -78,6 +78,8 @@ export function outcomesOf(
     doneMs: nowMs,
   };
   const { kind, status, reason, program } = local;
+  const found = outcomeClass(local);
+  const outcome = found === undefined ? {} : { class: found };
   return {
     outcomes: recipients.map(({ index, address }) => ({
       recipient: index,
@@ -87,6 +89,7 @@ export function outcomesOf(
       reason,
       relay: 'none',
       action: ACTION[kind],
+      ...outcome,
       times,
     })),
     events: recipients.map(({ address, originalAddress }) => ({
@@ -99,6 +102,7 @@ export function outcomesOf(
       times,
       dsn: status,
       reason,
+      ...outcome,
     })),
   };
 }
