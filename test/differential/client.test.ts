@@ -12,6 +12,7 @@ import { runPostfix } from './postfix-client.ts';
 import { type Account, withoutAnonymous } from './scenario.ts';
 import { scenarios } from './scenarios.ts';
 import { removeCertificates } from './tls-scenarios.ts';
+import { removeTableCertificates } from './tls-table.ts';
 
 /** Scenarios of ours that run side by side. */
 const WIDTH = 16;
@@ -39,6 +40,7 @@ describe.skipIf(!installed(['postfix']))('the client beside that of Postfix', ()
 
   afterAll(async () => {
     removeCertificates();
+    removeTableCertificates();
     await dns?.close();
   });
 

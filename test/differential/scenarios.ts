@@ -8,6 +8,7 @@ import { dnsScenarios } from './dns-scenarios.ts';
 import { oddScenarios } from './odd-scenarios.ts';
 import type { Scenario } from './scenario.ts';
 import { tlsScenarios } from './tls-scenarios.ts';
+import { tlsTable } from './tls-table.ts';
 
 const PLAIN = ['SIZE 10240000', '8BITMIME', 'DSN'];
 const PIPELINED = ['PIPELINING', ...PLAIN];
@@ -508,6 +509,7 @@ export const scenarios: readonly Scenario[] = [
   ...hosts,
   ...lmtp,
   ...tlsScenarios,
+  ...tlsTable.map(({ scenario }) => scenario),
   ...dnsScenarios,
   ...oddScenarios,
 ];

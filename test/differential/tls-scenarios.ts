@@ -10,6 +10,13 @@ export const removeCertificates = (): void => authority.remove();
 const good = authority.issue(['localhost']);
 const other = authority.issue(['other.test']);
 const own = authority.issue(['localhost'], { selfSigned: true });
+const between = authority.authority('Between');
+const below = between.issue(['localhost']);
+const deep = { cert: below.chain, key: below.key };
+const lowest = between.authority('Lower').issue(['localhost']);
+const deepest = { cert: lowest.chain, key: lowest.key };
+const old = authority.authority('Old', { expired: true });
+const byOld = old.issue(['localhost']);
 const expired = authority.issue(['localhost'], { expired: true });
 
 const trusting = { smtp_tls_CAfile: authority.ca.certFile };
@@ -85,6 +92,65 @@ export const tlsScenarios: readonly Scenario[] = (
       name: 'a policy that is none',
       servers: [{ tls: own }],
       config: { ...level('none'), smtp_tls_policy_maps: 'inline:{[localhost]:%1=sometimes}' },
+    },
+    {
+      name: 'smtp_tls_loglevel 0, and the certificate does not do',
+      servers: [{ tls: own }],
+      config: { smtp_tls_security_level: 'verify' },
+    },
+    {
+      name: 'smtp_tls_loglevel untrusted',
+      servers: [{ tls: own }],
+      config: { smtp_tls_security_level: 'may', smtp_tls_loglevel: 'untrusted' },
+    },
+    {
+      name: 'smtp_tls_loglevel by names',
+      servers: [{ tls: good }],
+      config: {
+        smtp_tls_security_level: 'verify',
+        smtp_tls_loglevel: 'summary, peercert, certmatch',
+        ...trusting,
+      },
+    },
+    {
+      name: 'smtp_tls_scert_verifydepth, too deep',
+      servers: [{ tls: deepest }],
+      config: { ...level('verify'), ...trusting, smtp_tls_scert_verifydepth: '0' },
+    },
+    {
+      name: 'smtp_tls_scert_verifydepth, as deep as it may be',
+      servers: [{ tls: deepest }],
+      config: { ...level('verify'), ...trusting, smtp_tls_scert_verifydepth: '1' },
+    },
+    {
+      name: 'smtp_tls_scert_verifydepth, less deep',
+      servers: [{ tls: deep }],
+      config: { ...level('verify'), ...trusting, smtp_tls_scert_verifydepth: '1' },
+    },
+    {
+      name: 'smtp_tls_trust_anchor_file, an intermediate',
+      servers: [{ tls: deep }],
+      config: { ...level('verify'), smtp_tls_trust_anchor_file: between.ca.certFile },
+    },
+    {
+      name: 'smtp_tls_trust_anchor_file, the certificate itself',
+      servers: [{ tls: own }],
+      config: { ...level('verify'), smtp_tls_trust_anchor_file: own.certFile },
+    },
+    {
+      name: 'smtp_tls_trust_anchor_file, the root',
+      servers: [{ tls: deep }],
+      config: { ...level('secure'), smtp_tls_trust_anchor_file: authority.ca.certFile },
+    },
+    {
+      name: 'smtp_tls_trust_anchor_file, an expired one',
+      servers: [{ tls: byOld }],
+      config: { ...level('verify'), smtp_tls_trust_anchor_file: old.ca.certFile },
+    },
+    {
+      name: 'smtp_tls_trust_anchor_file, another one',
+      servers: [{ tls: good }],
+      config: { ...level('verify'), ...trusting, smtp_tls_trust_anchor_file: between.ca.certFile },
     },
     { name: 'a host by its name', servers: [{}] },
   ] satisfies readonly Scenario[]

@@ -26,6 +26,8 @@ export function outcomeEvent(batch: Batch, request: DeliveryRequest, outcome: Ou
     reason: outcome.reason,
     ...(outcome.class === undefined ? {} : { class: outcome.class }),
     ...(outcome.tls === undefined ? {} : { tls: outcome.tls }),
+    ...(outcome.cipher === undefined ? {} : { cipher: outcome.cipher }),
+    ...(outcome.tlsStatus === undefined ? {} : { tlsStatus: outcome.tlsStatus }),
     ...(outcome.softBounce === true ? { softBounce: true } : {}),
   };
 }
@@ -88,5 +90,18 @@ function worstOf(outcomes: readonly Outcome[]): Attributes {
     'mailfleet.dsn': worst.status,
     'mailfleet.status': worst.kind,
     ...(worst.class === undefined ? {} : { 'mailfleet.class': worst.class }),
+    ...tlsOf(worst),
+  };
+}
+
+/** By the names of the semantic conventions for TLS. */
+function tlsOf({ tls, cipher, tlsStatus }: Outcome): Attributes {
+  return {
+    'tls.established': tls !== undefined,
+    ...(tls === undefined
+      ? {}
+      : { 'tls.protocol.name': 'tls', 'tls.protocol.version': tls.replace('TLSv', '') }),
+    ...(cipher === undefined ? {} : { 'tls.cipher': cipher }),
+    ...(tlsStatus === undefined ? {} : { 'mailfleet.tls_status': tlsStatus }),
   };
 }

@@ -134,8 +134,6 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     chunkingMemory: chunking,
     debugPeers: openDebugPeers(config, warn),
   };
-  const tls = createTlsClient(config, protocol);
-  const maps = openServerMaps(config, protocol);
   const statusFilter = openStatusFilter(config, protocol);
   const rules = reuseRules(config, options.transport, protocol);
   const sasl = openSasl({
@@ -144,6 +142,8 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     around,
     logins: options.logins ?? shareLogins({ ...around, warn }),
   });
+  const maps = openServerMaps(config, protocol, warn);
+  const tls = createTlsClient(config, protocol, { warn, steadyNow: around.steadyNow });
   const { resolver } = options;
   const wantsSts = protocol === 'smtp' && config.get('smtp_tls_mta_sts') !== 'no';
   const mtaSts = wantsSts ? options.mtaSts : undefined;

@@ -50,6 +50,8 @@ export interface Surroundings {
 export interface Failure {
   readonly status: DsnStatus;
   readonly reason: string;
+  /** What a delivery record says of TLS when no session can tell. */
+  readonly tlsStatus?: string;
   /** The server's words, when they decided. */
   readonly reply?: Reply;
 }
@@ -68,6 +70,8 @@ interface SessionFacts {
   readonly host?: string;
   readonly connectionUse: number;
   readonly tls?: string;
+  readonly cipher?: string;
+  readonly tlsStatus?: string;
   /** The server offered DSN, so that it reports successes. */
   readonly dsn: boolean;
 }
@@ -248,7 +252,8 @@ export class Attempt {
   /** Nobody was reached who could decide: the last known reason holds for all that are left. */
   giveUp(failure: Failure): void {
     this.finalServer = true;
-    this.startSession(noSession);
+    const { tlsStatus } = failure;
+    this.startSession({ ...noSession, ...(tlsStatus === undefined ? {} : { tlsStatus }) });
     this.failAll('site', failure);
     this.endSession();
   }
@@ -306,6 +311,10 @@ export class Attempt {
         : { remoteMta: session.host, reply: replyText(extra.reply) }),
       ...(session.connectionUse > 1 ? { connectionUse: session.connectionUse } : {}),
       ...(session.tls === undefined ? {} : { tls: session.tls }),
+      ...(session.cipher === undefined ? {} : { cipher: session.cipher }),
+      ...(session.tlsStatus === undefined || !this.#around.settings.logTlsFeatureStatus
+        ? {}
+        : { tlsStatus: session.tlsStatus }),
       ...(extra.softBounce === true ? { softBounce: true } : {}),
       ...(kind === 'delivered' && session.dsn ? { dsnPassedOn: true } : {}),
       times: {

@@ -144,6 +144,10 @@ export interface Outcome {
   readonly connectionUse?: number;
   /** e.g. `TLSv1.3`, absent in clear. */
   readonly tls?: string;
+  /** OpenSSL's name of the cipher. */
+  readonly cipher?: string;
+  /** `smtp_log_tls_feature_status`: the TLS level that was wanted, `:` the one that was used, `!` refused, `?` undecided. */
+  readonly tlsStatus?: string;
   /** `soft_bounce` turned a bounce into this deferral (log: status=SOFTBOUNCE). */
   readonly softBounce?: boolean;
   /** Delivered to a server that offers DSN: it, not we, reports the success to the sender. */

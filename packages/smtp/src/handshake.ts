@@ -6,10 +6,13 @@
  * the caller does that, because a failure inside opportunistic TLS may first be tried again in clear.
  */
 import {
+  distrustLine,
+  type PeerVerdict,
   type Resumption,
   requiresMatch,
   requiresTls,
   type TlsClient,
+  type TlsLogging,
   type TlsPolicy,
   verifyPeer,
 } from '@mailfleet/tls';
@@ -83,9 +86,13 @@ const softened = (failure: Failure): HandshakeEnd => ({
 const isPositive = (reply: Reply): boolean => reply.code >= 200 && reply.code < 300;
 
 export const shakeHands = async (context: HandshakeContext): Promise<HandshakeEnd> => {
+  const { session, policy, attempt } = context;
+  const { level } = policy;
+  session.tlsStatus ??= level === 'none' ? level : `${level}?`;
   const end = await converse(context);
-  const unmet =
-    end.kind === 'ready' ? unmetInSession(context.attempt.requireTls, context.session) : undefined;
+  if (end.kind !== 'ready') return end;
+  if (level !== 'none') session.tlsStatus = session.tls === undefined ? `${level}:none` : level;
+  const unmet = unmetInSession(attempt.requireTls, session);
   return unmet === undefined ? end : softened(unmet);
 };
 
@@ -147,6 +154,7 @@ const converse = async (context: HandshakeContext): Promise<HandshakeEnd> => {
       return softened(startTlsRefused(session.name, replyText(reply)));
     }
     if (!requiresTls(policy.level)) return ready;
+    session.tlsStatus = `!${policy.level}`;
     return siteFailure(
       reply.status,
       `TLS is required, but host ${session.name} refused to start TLS: ${replyText(reply)}`,
@@ -154,6 +162,7 @@ const converse = async (context: HandshakeContext): Promise<HandshakeEnd> => {
     );
   }
   if (!requiresTls(policy.level)) return ready;
+  session.tlsStatus = `!${policy.level}`;
   if (!session.features.startTls) {
     return siteFailure('4.7.4', `TLS is required, but was not offered by host ${session.name}`);
   }
@@ -227,6 +236,8 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
   const { settings } = around;
   session.features = noFeatures;
   session.delayDot = false;
+  const logging = await context.maps.tlsLogging(session.endpoint);
+  if (logging.verbose) remarkNoQueueId(context, `setting up TLS connection to ${session.relay}`);
   const prepared = tls.optionsFor(policy);
   const socket =
     prepared.kind === 'options'
@@ -248,21 +259,37 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
     };
   }
   const inherited = resumption?.inherited(socket);
-  const verdict = verifyPeer(socket, policy, settings.fingerprintDigest, inherited);
+  const verdict = verifyPeer(socket, policy, tls.trust, inherited);
   resumption?.concluded(verdict, inherited);
   session.tls = verdict.protocol;
+  session.cipher = verdict.cipher;
   session.tlsMatched = verdict.kind === 'Verified';
   session.authenticated = requiresMatch(policy.level) && verdict.accepted;
-  session.tlsSummary = verdict.summary(session.relay);
   session.plaintextRetry = mayRetryPlaintext(context);
-  attempt.step('tls', verdict.protocol);
-  if (verdict.distrust !== undefined && (settings.tlsLogLevel >= 2 || !verdict.accepted)) {
-    remarkNoQueueId(context, `certificate verification failed for ${session.relay}: ${verdict.distrust}`);
-  }
-  if (settings.tlsLogLevel >= 1) remarkNoQueueId(context, session.tlsSummary);
+  attempt.step('tls', `${verdict.protocol} ${verdict.cipher} ${verdict.kind}`);
+  logVerdict(context, verdict, logging);
   if (verdict.accepted) return ready;
+  session.tlsStatus = `!${policy.level}`;
   const unmet = unmetInSession(attempt.requireTls, session);
   return unmet === undefined ? siteFailure('4.7.5', 'Server certificate not verified') : softened(unmet);
+};
+
+const logVerdict = (context: HandshakeContext, verdict: PeerVerdict, logging: TlsLogging): void => {
+  const { session, policy } = context;
+  const { matched, distrust, description } = verdict;
+  if (distrust !== undefined && (logging.untrusted || requiresMatch(policy.level))) {
+    remarkNoQueueId(context, distrustLine(session.relay, distrust));
+  }
+  if (description !== undefined && logging.peerCertificate) {
+    remarkNoQueueId(context, `${session.relay}: ${description}`);
+  }
+  if (matched !== undefined && logging.match) {
+    const what = policy.level === 'fingerprint' ? 'Matched fingerprint' : 'matched peername';
+    remarkNoQueueId(context, `${session.relay}: ${what}: ${matched}`);
+  }
+  if (!logging.summary) return;
+  session.tlsSummary = verdict.summary(session.relay);
+  remarkNoQueueId(context, session.tlsSummary);
 };
 
 /** Node reports a server that hangs up as a reset connection of its own making: no system call failed. */

@@ -309,7 +309,7 @@ export class HostLoop {
   ): Promise<KeptSession | undefined> {
     const session = await this.#options.reuse?.take(attempt, policy, host, nameOf(element), by);
     if (session === undefined) return undefined;
-    if (session.tlsSummary !== undefined && this.#options.around.settings.tlsLogLevel >= 1) {
+    if (session.tlsSummary !== undefined) {
       this.#remark(session.tlsSummary.replace(' established to ', ' reused to '), false);
     }
     return { session, host, element: position, bound: false, sender: attempt.request.envelope.sender };
@@ -373,6 +373,7 @@ export class HostLoop {
     session.attempt = attempt;
     session.uses = 1;
     session.verbosity = verbosity;
+    if (policy === plaintext) session.tlsStatus = 'may:none';
     attempt.step('connected', session.relay);
     attempt.startSession(session.facts());
     const best = host.preference === bestPreference;
@@ -395,6 +396,7 @@ export class HostLoop {
     }
     if (end.kind === 'failed') {
       if (end.final === true) attempt.finalServer = true;
+      attempt.startSession(session.facts());
       attempt.failAll(end.scope, end.failure);
       session.transactionOver(attempt);
       attempt.endSession();
@@ -487,7 +489,7 @@ export class HostLoop {
       for (const warning of policy.warnings ?? []) attempt.remark(warning, true);
     }
     if (policy.kind === 'invalid') {
-      this.#last = policy;
+      this.#last = { ...policy, tlsStatus: 'unknown?' };
       return undefined;
     }
     if (tlsWrapperMode && !requiresTls(policy.level)) {

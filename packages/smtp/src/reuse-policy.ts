@@ -52,6 +52,8 @@ const noticed = [
   'smtp_tls_dkey_file',
   'smtp_tls_eccert_file',
   'smtp_tls_eckey_file',
+  'smtp_tls_chain_files',
+  'smtp_tls_scert_verifydepth',
   'smtp_tls_fingerprint_digest',
   'smtp_sasl_security_options',
   'smtp_sasl_tls_security_options',

@@ -29,6 +29,10 @@ export class Session {
   uses = 0;
   /** TLS protocol version; undefined in clear. */
   tls: string | undefined;
+  /** OpenSSL's name of the cipher. */
+  cipher: string | undefined;
+  /** The level that was wanted, and what became of it: `tls=` of delivery records. */
+  tlsStatus: string | undefined;
   /** The certificate is one that the policy demands. */
   tlsMatched = false;
   /** The server proved who it is, under a policy that wanted it to. */
@@ -37,7 +41,7 @@ export class Session {
   hasLogin = false;
   /** What no log line may repeat. */
   secrets: readonly string[] = [];
-  /** The log line of its handshake. */
+  /** The log line of its handshake, when there was one. */
   tlsSummary: string | undefined;
   /** A failed conversation inside TLS may be repeated in clear. */
   plaintextRetry = false;
@@ -132,6 +136,8 @@ export class Session {
       connectionUse: this.uses,
       dsn: this.features.dsn,
       ...(this.tls === undefined ? {} : { tls: this.tls }),
+      ...(this.cipher === undefined ? {} : { cipher: this.cipher }),
+      ...(this.tlsStatus === undefined ? {} : { tlsStatus: this.tlsStatus }),
     };
   }
 

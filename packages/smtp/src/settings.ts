@@ -67,18 +67,14 @@ export interface AgentSettings extends ConnectSettings, ConnectionLimits, Envelo
   /** `requiretls_enable` */
   readonly requireTlsEnabled: boolean;
   readonly noteStarttlsOffer: boolean;
-  readonly tlsLogLevel: number;
+  /** Server text that waits before MAIL inside TLS ends the session. */
+  readonly blockEarlyMailReply: boolean;
+  /** `tls=` in delivery records. */
+  readonly logTlsFeatureStatus: boolean;
   readonly tlsWrapperMode: boolean;
-  readonly fingerprintDigest: string;
   readonly pix: PixSettings;
   readonly timeouts: Timeouts;
 }
-
-/** Numeric log level; a list of level names counts as the summary level. */
-const logLevelOf = (words: readonly string[]): number => {
-  const first = words[0] ?? '0';
-  return /^\d+$/.test(first) ? Number(first) : 1;
-};
 
 /** `transport` or `transport:nexthop`. */
 const bestMxOf = (text: string): AgentSettings['bestMx'] => {
@@ -124,9 +120,9 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   honoursTlsRequired: config.get('tls_required_enable'),
   requireTlsEnabled: config.get('requiretls_enable'),
   noteStarttlsOffer: config.getFor(protocol, 'smtp_tls_note_starttls_offer'),
-  tlsLogLevel: logLevelOf(config.getFor(protocol, 'smtp_tls_loglevel')),
+  blockEarlyMailReply: config.getFor(protocol, 'smtp_tls_block_early_mail_reply'),
+  logTlsFeatureStatus: config.getFor(protocol, 'smtp_log_tls_feature_status'),
   tlsWrapperMode: config.getFor(protocol, 'smtp_tls_wrappermode'),
-  fingerprintDigest: config.getFor(protocol, 'smtp_tls_fingerprint_digest'),
   connectTimeoutMs: config.getFor(protocol, 'smtp_connect_timeout'),
   bindAddress: config.getFor(protocol, 'smtp_bind_address'),
   bindAddress6: config.getFor(protocol, 'smtp_bind_address6'),

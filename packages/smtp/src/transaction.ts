@@ -121,6 +121,11 @@ export class Transaction {
       });
       return { kind: 'untouched' };
     }
+    if (settings.blockEarlyMailReply && session.tls !== undefined && (await this.#cameEarly())) {
+      attempt.failAll('site', { status: '4.7.0', reason: 'unexpected server message' });
+      session.reusable = false;
+      return { kind: 'untouched' };
+    }
     this.#refuseUnsafe();
     const chunked = this.#chunkedOpening();
     if (chunked !== undefined) {
@@ -171,6 +176,17 @@ export class Transaction {
     if (!(await this.#sync())) return this.#ended();
     if (this.#dataRejected) return await this.#abort();
     return await this.#sendContent();
+  }
+
+  /** The server answers what it was not asked yet: somebody may have put words into its mouth before TLS began. */
+  async #cameEarly(): Promise<boolean> {
+    const { attempt, session, around } = this.#context;
+    // What is here already is to be read first.
+    await around.sleep(0);
+    if (session.connection.unread === 0) return false;
+    const name = `${around.settings.protocol}_tls_block_early_mail_reply`;
+    attempt.remark(`server ${session.relay} violates ${name} policy`, true);
+    return true;
   }
 
   /** The commands went out behind the last message: what is left of them is to read the replies. */

@@ -34,6 +34,9 @@ export interface DeliveryFields {
   /** Why it was not delivered, in one word. */
   readonly class?: OutcomeClass;
   readonly tls?: string;
+  readonly cipher?: string;
+  /** `smtp_log_tls_feature_status`; in the log line too. */
+  readonly tlsStatus?: string;
   /** `soft_bounce` made a deferral of a bounce: status=SOFTBOUNCE. */
   readonly softBounce?: boolean;
 }

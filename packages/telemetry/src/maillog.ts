@@ -1,8 +1,7 @@
 /**
  * Events as Postfix log lines, byte-compatible with what log parsers (pflogsumm and its kin) read. Each event gives
- * a daemon name, which becomes the program tag, and the text after it. One deliberate absence: the newest Postfix
- * can add `tls=` to a delivery's line; parsers in the field do not know it and would lose the whole line, so it
- * appears in JSON records only.
+ * a daemon name, which becomes the program tag, and the text after it. `tls=` stands in a delivery's line only with
+ * `smtp_log_tls_feature_status`, which is off by default here: parsers in the field do not know it and would lose the whole line.
  */
 import { delaysOf } from './delay.ts';
 import type { MailEvent } from './event.ts';
@@ -125,6 +124,7 @@ function deliveryText(event: DeliveryEvent, resolutionLimit: number): string {
     ...(connUse !== undefined && connUse > 1 ? [`conn_use=${connUse}`] : []),
     `delay=${delay}`,
     `delays=${delays.join('/')}`,
+    ...(event.tlsStatus === undefined ? [] : [`tls=${event.tlsStatus}`]),
     `dsn=${event.dsn}`,
     `status=${statusWord(event)} (${event.reason})`,
   ].join(', ');

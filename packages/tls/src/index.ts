@@ -2,8 +2,10 @@
 export type { TlsaPolicy } from './dane/decide.ts';
 export type { DaneAnswer, DaneDns } from './dane/find-tlsa.ts';
 export type { ServerFacts } from './dane/open-dane.ts';
+export { distrustLine } from './distrust.ts';
 export { createTlsClient, type HandshakeOptions, type TlsClient } from './handshake.ts';
 export { globalLevel, parseLevel, requiresMatch, requiresTls, type TlsLevel, usesDane } from './level.ts';
+export { parseLogLevel, type TlsLogging } from './log-level.ts';
 export { fetchPolicy } from './mta-sts/fetch-policy.ts';
 export { type MtaSts, openMtaSts, type StsCache, type StsEntry } from './mta-sts/mta-sts.ts';
 export { asciiName } from './names.ts';

@@ -1,87 +1,138 @@
 /**
- * A throw-away certificate authority and the certificates it signs, made with the openssl command (Node has no API that
- * signs certificates). Keys are P-256, so that a test pays milliseconds. Files live in a new folder until `remove()`.
+ * A throw-away certificate authority and what it issues: servers' and clients' certificates, intermediate authorities, and
+ * everything that can be wrong with them. Keys are P-256 unless a test is about others, so that a certificate costs a
+ * millisecond. Files live in a new folder until `remove()`.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { isIP } from 'node:net';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { basicConstraints, type Extension, subjectAltName, writeCertificate } from './x509.ts';
 
 export interface Certificate {
   /** PEM texts, ready for node:tls. */
   readonly cert: string;
   readonly key: string;
+  /** The certificate, then the intermediate authorities up to, but without, the root. */
+  readonly chain: string;
   readonly certFile: string;
   readonly keyFile: string;
+  readonly chainFile: string;
+}
+
+export interface IssueOptions {
+  /** Leaves the authority out. */
+  readonly selfSigned?: boolean;
+  readonly expired?: boolean;
+  readonly notYetValid?: boolean;
+  readonly keyType?: 'ec' | 'rsa' | 'dsa';
+  /** The key of another certificate, in PEM, in place of a new one. */
+  readonly key?: string;
+  /** Default: the first name. */
+  readonly commonName?: string;
+  /** In place of subjectAltName and basicConstraints. */
+  readonly extensions?: readonly Extension[];
 }
 
 export interface CertificateAuthority {
   readonly ca: Certificate;
-  /** A certificate for these DNS names and IP addresses, the first of them its CN. `selfSigned` leaves the authority out. */
-  issue(names: readonly string[], options?: { selfSigned?: boolean; expired?: boolean }): Certificate;
+  /** A certificate for these DNS names and IP addresses. */
+  issue(names: readonly string[], options?: IssueOptions): Certificate;
+  /** An authority below this one. */
+  authority(commonName: string, options?: IssueOptions): CertificateAuthority;
+  /** Writes a file beside the others; its path. */
+  write(name: string, content: string): string;
   remove(): void;
 }
 
-export function makeCertificates(): CertificateAuthority {
+const DAY_MS = 86_400_000;
+
+const newKey = (type: 'ec' | 'rsa' | 'dsa'): KeyObject => {
+  switch (type) {
+    case 'ec':
+      return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+    case 'rsa':
+      return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+    case 'dsa':
+      return generateKeyPairSync('dsa', { modulusLength: 2048, divisorLength: 256 }).privateKey;
+  }
+};
+
+const validity = ({ expired, notYetValid }: IssueOptions): { notBefore: Date; notAfter: Date } => {
+  const [from, to] = expired === true ? [-3, -1] : notYetValid === true ? [1, 3] : [-1, 30];
+  const now = Date.now();
+  return { notBefore: new Date(now + from * DAY_MS), notAfter: new Date(now + to * DAY_MS) };
+};
+
+export function makeCertificates(commonName = 'Mailfleet test CA'): CertificateAuthority {
   const directory = mkdtempSync(join(tmpdir(), 'mailfleet-certificates-'));
-  const openssl = (...args: string[]): void => {
-    execFileSync('openssl', args, { cwd: directory, stdio: 'pipe' });
-  };
+  // Daemons that gave up their rights read some files too.
+  chmodSync(directory, 0o755);
   let count = 0;
-  const read = (stem: string): Certificate => {
-    const certFile = join(directory, `${stem}.crt`);
-    const keyFile = join(directory, `${stem}.key`);
-    return { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8'), certFile, keyFile };
-  };
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
-  openssl(
-    'req',
-    '-x509',
-    ...newKey,
-    '-keyout',
-    'ca.key',
-    '-out',
-    'ca.crt',
-    '-days',
-    '30',
-    '-subj',
-    '/CN=Mailfleet test CA',
-  );
-
-  return {
-    ca: read('ca'),
-    issue(names, options = {}) {
-      count += 1;
-      const stem = `cert${count}`;
-      const subject = `/CN=${names[0] ?? 'unnamed.test'}`;
-      const alternatives = names.map((name) => `${isIP(name) === 0 ? 'DNS' : 'IP'}:${name}`).join(',');
-      const validity = ['-days', options.expired ? '-1' : '30'];
-      openssl('req', '-new', ...newKey, '-keyout', `${stem}.key`, '-out', `${stem}.csr`, '-subj', subject);
-      writeFileSync(
-        join(directory, `${stem}.ext`),
-        `subjectAltName=${alternatives}\nbasicConstraints=CA:FALSE\n`,
-      );
-      const signer = options.selfSigned
-        ? ['-signkey', `${stem}.key`]
-        : ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial'];
-      openssl(
-        'x509',
-        '-req',
-        '-in',
-        `${stem}.csr`,
-        '-out',
-        `${stem}.crt`,
-        '-extfile',
-        `${stem}.ext`,
-        ...validity,
-        ...signer,
-      );
-      return read(stem);
-    },
-    remove() {
-      rmSync(directory, { recursive: true, force: true });
-    },
+  const write = (name: string, content: string): string => {
+    const file = join(directory, name);
+    writeFileSync(file, content);
+    return file;
   };
+
+  const sign = (
+    subject: string | undefined,
+    extensions: readonly Extension[],
+    options: IssueOptions,
+    issuer: { readonly name: string; readonly key: KeyObject; readonly chain: string } | undefined,
+  ): { certificate: Certificate; privateKey: KeyObject } => {
+    const privateKey =
+      options.key === undefined ? newKey(options.keyType ?? 'ec') : createPrivateKey(options.key);
+    const cert = writeCertificate(
+      {
+        subject,
+        issuer: issuer === undefined ? subject : issuer.name,
+        publicKey: createPublicKey(privateKey),
+        ...validity(options),
+        extensions,
+      },
+      issuer?.key ?? privateKey,
+    );
+    const stem = `cert${++count}`;
+    const chain = `${cert}${issuer?.chain ?? ''}`;
+    const key = String(privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    return {
+      privateKey,
+      certificate: {
+        cert,
+        key,
+        chain,
+        certFile: write(`${stem}.crt`, cert),
+        keyFile: write(`${stem}.key`, key),
+        chainFile: write(`${stem}-chain.crt`, chain),
+      },
+    };
+  };
+
+  const authorityOf = (
+    name: string,
+    ca: Certificate,
+    key: KeyObject,
+    chain: string,
+  ): CertificateAuthority => ({
+    ca,
+    issue: (names, options = {}) =>
+      sign(
+        options.commonName ?? names[0] ?? 'unnamed.test',
+        options.extensions ?? [subjectAltName(names), basicConstraints(false)],
+        options,
+        options.selfSigned === true ? undefined : { name, key, chain },
+      ).certificate,
+    authority: (below, options = {}) => {
+      const extensions = options.extensions ?? [basicConstraints(true)];
+      const made = sign(below, extensions, options, { name, key, chain });
+      return authorityOf(below, made.certificate, made.privateKey, made.certificate.chain);
+    },
+    write,
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  });
+
+  const root = sign(commonName, [basicConstraints(true)], {}, undefined);
+  return authorityOf(commonName, root.certificate, root.privateKey, '');
 }

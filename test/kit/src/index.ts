@@ -1,5 +1,10 @@
 /** Peers for tests, on real sockets: see the files for what each promises. No dependency on any other workspace package. */
-export { type Certificate, type CertificateAuthority, makeCertificates } from './certificates.ts';
+export {
+  type Certificate,
+  type CertificateAuthority,
+  type IssueOptions,
+  makeCertificates,
+} from './certificates.ts';
 export { makeChains, type TestChain } from './chains.ts';
 export { type DelayProxy, startDelayProxy } from './delay-proxy.ts';
 export {
@@ -29,3 +34,12 @@ export type {
   Stage,
 } from './smtp-session.ts';
 export { freePort, waitFor } from './wait.ts';
+export {
+  basicConstraints,
+  type Extension,
+  extendedKeyUsage,
+  keyUsage,
+  nameConstraints,
+  subjectAltName,
+  unknownExtension,
+} from './x509.ts';

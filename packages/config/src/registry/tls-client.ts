@@ -353,10 +353,10 @@ export const tlsClient = {
   },
   smtp_log_tls_feature_status: {
     type: 'boolean',
-    default: 'yes',
+    default: 'no',
     since: '3.11',
     lmtp: { since: '3.11' },
-    doc: 'Insert a tls=... field in per-recipient delivery log lines.',
+    doc: 'Insert a tls=... field in per-recipient delivery log lines: the level that was wanted, `:` and the one that was used where that is another, `!` before a level that the server did not meet, `?` after one that was not decided. Postfix has yes here; log parsers of today lose such lines.',
   },
   smtp_tls_loglevel_maps: {
     type: 'maps',
