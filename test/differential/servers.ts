@@ -8,8 +8,22 @@ export interface ScenarioServers extends AsyncDisposable {
   transcript(): Promise<string[][]>;
 }
 
+/** A port that was free may be taken before the last of the servers has it. */
+const TRIES = 5;
+
 export const startServers = async (scenario: Scenario): Promise<ScenarioServers> => {
-  const running: SmtpServer[] = [];
+  for (let tries = 1; ; tries++) {
+    const running: SmtpServer[] = [];
+    try {
+      return await start(scenario, running);
+    } catch (error) {
+      await Promise.all(running.map((server) => server.close()));
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || tries === TRIES) throw error;
+    }
+  }
+};
+
+const start = async (scenario: Scenario, running: SmtpServer[]): Promise<ScenarioServers> => {
   const ports: number[] = [];
   // A destination has one port, so the hosts that DNS has for it differ by address.
   const shared = scenario.zones === undefined ? undefined : await freePort();
