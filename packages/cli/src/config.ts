@@ -36,6 +36,7 @@ export function configCommand(): Command {
               select: options.n === true ? 'set' : options.d === true ? 'defaults' : 'all',
               expand: options.x === true,
               json: options.json === true,
+              services,
               ...(names.length > 0 ? { names } : {}),
             });
       const complaints = [

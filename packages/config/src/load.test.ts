@@ -71,7 +71,7 @@ test('all problems together, each with its place', () => {
 });
 
 describe('names that the registry does not know', () => {
-  test('draw a warning with a suggestion, unless they are referred to or belong to a transport', () => {
+  test('draw a warning with a suggestion, unless they are referred to; a transport must exist', () => {
     const result = load([
       'my_relay = [relay.example]',
       'relayhost = ${my_relay}',
@@ -81,6 +81,7 @@ describe('names that the registry does not know', () => {
     ]);
     expect(result.ok).toBe(true);
     expect(problemsOf(result)).toEqual([
+      '3: slow_destination_rate_delay is for a transport that master.cf does not have; nothing uses this value',
       '4: there is no parameter smtp_tls_CAfil (did you mean smtp_tls_CAfile?); nothing uses this value',
       '5: there is no parameter entirely_else; nothing uses this value',
     ]);

@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type CheckedConfig, type Config, createConfig } from './config.ts';
+import { foreignPart } from './foreign.ts';
 import { checkTransports, readMaster } from './load-master.ts';
 import { parseAssignment, parseMainCf } from './main-cf.ts';
 import type { MasterEntry } from './master-cf.ts';
@@ -14,6 +15,7 @@ import { isParameterName, parameterOf, parameters, transportFormOf } from './par
 import { unread } from './registry/unread.ts';
 import { nearestName } from './suggestion.ts';
 import { readSystem } from './system.ts';
+import { namesReferredTo, usedNames } from './used-names.ts';
 
 /** One thing to say about the configuration: `where` is `file:line`, the variable or the option; `message` a sentence. */
 export interface Problem {
@@ -80,9 +82,12 @@ export function readConfig(options: LoadOptions): {
   warnings.push(...master.warnings);
   const values = new Map([...settings].map(([name, setting]) => [name, setting.value]));
   const config = createConfig(values, readSystem(options.env ?? {}), master.transports);
-  const overrides = [...master.transports.values()].flatMap((transport) => [...transport.overrides.values()]);
+  const overrides = master.entries.flatMap((entry) => entry.overrides.map(({ value }) => value));
   const referenced = referencedNames([...[...settings.values()].map(({ value }) => value), ...overrides]);
-  warnings.push(...unknownNames(fromFile, settings, referenced), ...withoutEffect(settings));
+  warnings.push(
+    ...unknownNames(fromFile, settings, usedNames(config, master.entries)),
+    ...withoutEffect(settings),
+  );
   checkAll(config, settings, errors, warnings);
   const ofTransports = checkTransports(master, config, (name) => referenced.has(name));
   errors.push(...ofTransports.errors);
@@ -180,13 +185,19 @@ function unknown(name: string): string {
 function unknownNames(
   names: readonly string[],
   settings: ReadonlyMap<string, Setting>,
-  referenced: ReadonlySet<string>,
+  isUsed: (name: string) => boolean,
 ): Problem[] {
   return names.flatMap((name) => {
-    if (isParameterName(name) || transportFormOf(name) !== undefined || referenced.has(name)) return [];
-    return [
-      { where: settings.get(name)?.where ?? '', name, message: `${unknown(name)}; nothing uses this value` },
-    ];
+    const part = isParameterName(name) ? undefined : foreignPart(name);
+    const where = settings.get(name)?.where ?? '';
+    if (part !== undefined)
+      return [{ where, name, message: `${name} has no effect here: it belongs to ${part}` }];
+    if (isUsed(name)) return [];
+    const what =
+      transportFormOf(name) === undefined
+        ? unknown(name)
+        : `${name} is for a transport that master.cf does not have`;
+    return [{ where, name, message: `${what}; nothing uses this value` }];
   });
 }
 
@@ -233,15 +244,11 @@ function causeOf(
     const setting = settings.get(each);
     if (setting !== undefined) return setting;
     const value = isParameterName(each) ? parameterOf(each).default : config.raw(each);
-    for (const reference of referencesIn(value ?? '')) seen.add(reference);
+    for (const reference of namesReferredTo(value ?? '')) seen.add(reference);
   }
   return undefined;
 }
 
 function referencedNames(values: readonly string[]): Set<string> {
-  return new Set(values.flatMap(referencesIn));
-}
-
-function referencesIn(value: string): string[] {
-  return [...value.matchAll(/\$[{(]*\s*([A-Za-z0-9_]+)/g)].map((match) => match[1] ?? '');
+  return new Set(values.flatMap(namesReferredTo));
 }

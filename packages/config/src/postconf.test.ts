@@ -1,6 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in main.cf syntax look like template strings
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { installed } from '@mailfleet/test-kit';
@@ -24,8 +24,10 @@ function write(name: string, text: string): void {
 
 function show(text: string, options: ShowOptions): readonly string[] {
   write('main.cf', text);
-  const { config } = readConfig({ file: join(directory, 'main.cf') });
-  return showParameters(config, makeConfig(), options).lines;
+  const masterFile = join(directory, 'master.cf');
+  const master = existsSync(masterFile) ? { masterFile } : {};
+  const { config, services } = readConfig({ file: join(directory, 'main.cf'), ...master });
+  return showParameters(config, makeConfig(), { ...options, services }).lines;
 }
 
 describe('lines', () => {

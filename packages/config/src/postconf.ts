@@ -4,8 +4,11 @@
  */
 import type { Config } from './config.ts';
 import { ExpandError } from './expand.ts';
+import { isExpandedLater } from './foreign.ts';
+import type { MasterEntry } from './master-cf.ts';
 import { findParameter, parameters, transportFormOf } from './parameter.ts';
 import { nearestName } from './suggestion.ts';
+import { usedNames } from './used-names.ts';
 
 export interface ShowOptions {
   /** `all`: everything with its actual value; `defaults`: ours, whatever is set (-d); `set`: only what is set (-n). */
@@ -14,6 +17,8 @@ export interface ShowOptions {
   readonly expand?: boolean;
   /** Only these, in this order. */
   readonly names?: readonly string[];
+  /** What stands in master.cf: its values refer to names, too, and its transports have parameters. */
+  readonly services?: readonly MasterEntry[];
   /** One JSON object with one member, name and value as strings, per line instead of `name = value`. */
   readonly json?: boolean;
 }
@@ -27,7 +32,7 @@ export function showParameters(config: Config, defaults: Config, options: ShowOp
   const source = options.select === 'defaults' ? defaults : config;
   const lines: string[] = [];
   const warnings: string[] = [];
-  for (const name of options.names ?? selectedNames(config, options.select)) {
+  for (const name of options.names ?? selectedNames(config, options)) {
     const known = findParameter(name) !== undefined || transportFormOf(name) !== undefined;
     let value = source.raw(name) ?? (known ? '' : undefined);
     if (value === undefined) {
@@ -38,7 +43,7 @@ export function showParameters(config: Config, defaults: Config, options: ShowOp
       continue;
     }
     if (options.select === 'set' && !config.isSet(name)) continue;
-    if (options.expand === true) {
+    if (options.expand === true && !isExpandedLater(name)) {
       try {
         value = source.expand(value);
       } catch (error) {
@@ -51,19 +56,12 @@ export function showParameters(config: Config, defaults: Config, options: ShowOp
   return { lines, warnings };
 }
 
-function selectedNames(config: Config, select: ShowOptions['select']): readonly string[] {
+function selectedNames(config: Config, { select, services = [] }: ShowOptions): readonly string[] {
   const known = parameters.filter(
     ({ name }) => config.isSet(name) || (select !== 'set' && config.raw(name) !== undefined),
   );
-  const own = select === 'defaults' ? [] : config.setNames().filter((name) => isUsed(config, name));
+  const own = select === 'defaults' ? [] : config.setNames().filter(usedNames(config, services));
   return [...new Set([...known.map(({ name }) => name as string), ...own])].sort(compareBytes);
-}
-
-/** A name of the user's own counts only if a value refers to it, or as the form of a transport. */
-function isUsed(config: Config, name: string): boolean {
-  if (findParameter(name) !== undefined || transportFormOf(name) !== undefined) return true;
-  const reference = new RegExp(`\\$(?:${name}(?![A-Za-z0-9_])|[({]\\s*${name}(?![A-Za-z0-9_]))`);
-  return config.setNames().some((other) => reference.test(config.raw(other) ?? ''));
 }
 
 function compareBytes(left: string, right: string): number {
