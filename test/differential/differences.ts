@@ -16,6 +16,8 @@ const WRONG_NAME =
 const SMTPUTF8_TEXT = 'Postfix 3.12 tries other hosts, and says so; 3.7 bounced at the first one';
 const WORDS_OF_HANDSHAKE =
   'what OpenSSL has to say about a handshake stands in the one line about it; Postfix writes a number and a warning';
+const WORDS_OF_CYRUS =
+  'what our side makes of a challenge is told in words of ours; Cyrus SASL has one for many troubles';
 
 export const differences: Readonly<Record<string, Difference>> = {
   'a greeting of stars, all workarounds at once': { in: 'remarks', because: LIST_OF_NAMES },
@@ -49,6 +51,9 @@ export const differences: Readonly<Record<string, Difference>> = {
   'TLS table: verify, an old protocol': { in: 'remarks', because: WORDS_OF_HANDSHAKE },
   'TLS table: secure, an old protocol': { in: 'remarks', because: WORDS_OF_HANDSHAKE },
   'TLS: a server that speaks no TLS': { in: 'remarks', because: WORDS_OF_HANDSHAKE },
+  'SASL: a challenge that is no Base64': { in: 'verdicts', because: WORDS_OF_CYRUS },
+  'SASL: LOGIN asks a third time': { in: 'verdicts', because: WORDS_OF_CYRUS },
+  'SASL: PLAIN asks for more': { in: 'verdicts', because: WORDS_OF_CYRUS },
   'TLS: a policy that is none': {
     in: 'remarks',
     because: 'one warning says what is wrong with a TLS policy; Postfix needs two',

@@ -6,6 +6,7 @@ import type { Action, Stage } from '@mailfleet/test-kit';
 import { contentScenarios } from './content-scenarios.ts';
 import { dnsScenarios } from './dns-scenarios.ts';
 import { oddScenarios } from './odd-scenarios.ts';
+import { saslScenarios } from './sasl-scenarios.ts';
 import type { Scenario } from './scenario.ts';
 import { tlsScenarios } from './tls-scenarios.ts';
 import { tlsTable } from './tls-table.ts';
@@ -508,6 +509,7 @@ export const scenarios: readonly Scenario[] = [
   ...envelope,
   ...hosts,
   ...lmtp,
+  ...saslScenarios,
   ...tlsScenarios,
   ...tlsTable.map(({ scenario }) => scenario),
   ...dnsScenarios,

@@ -49,9 +49,9 @@ export const mailCommand = (
     const ret = requireTls && !features.requireTls ? 'HDRS' : envelope.ret;
     if (ret !== undefined) line += ` RET=${ret}`;
   }
-  if (features.mailAuth === true) line += ' AUTH=<>';
   if (features.smtputf8 && envelope.smtputf8 === true) line += ' SMTPUTF8';
   if (requireTls && features.requireTls) line += ' REQUIRETLS';
+  if (features.mailAuth === true) line += ' AUTH=<>';
   return line;
 };
 

@@ -121,6 +121,7 @@ describe('smtp_sasl_auth_soft_bounce', () => {
     ['no', '535 5.7.8 no', 'bounced 5.7.8', false],
     ['no', '504 bad mechanism', 'bounced 5.0.0', false],
     ['no', '421 4.3.2 gone', 'deferred 4.3.2', true],
+    ['yes', '100 what', 'bounced 5.5.0', false],
   ])('%s: %s', async (soft, reply, verdict, throttled) => {
     const { verdicts, results, outcomes } = await talk(refused(reply), { smtp_sasl_auth_soft_bounce: soft });
     expect(verdicts).toEqual([`${verdict} SASL authentication failed; server ${name} said: ${reply}`]);

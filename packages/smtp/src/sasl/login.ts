@@ -203,7 +203,8 @@ class Authentication {
       rejections?.remember(session.endpoint.host, login, { status: reply.status, text });
     }
     return failure(
-      this.#softened(reply.status),
+      // By the code: an answer that is no verdict at all counts as final.
+      reply.code >= 500 ? this.#softened(reply.status) : reply.status,
       `SASL authentication failed; server ${session.name} said: ${text}`,
       { ...reply, text: redact(reply.text, this.#sent) },
     );
