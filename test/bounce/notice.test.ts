@@ -179,3 +179,36 @@ test('an outcome’s class stands in the timeline, in the queue listing and on t
   const page = await (await fetch(`${fleet.dashboardUrl}/messages/${queueId}`)).text();
   expect(page).toContain('5.1.1, unknown-user');
 });
+
+test('mailfleet bounce parse reads what mailfleet wrote', async () => {
+  const queueId = await submit({
+    sender: 'parse@sender.example.org',
+    recipients: ['nobody@example.net'],
+    notify: 'failure',
+  });
+  const { raw } = await noticeTo('parse@sender.example.org');
+  const { code, stdout } = await fleet.command(['bounce', 'parse'], raw);
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({
+    kind: 'dsn',
+    reportingMta: 'fleet.test',
+    envelopeId: 'QQ314159',
+    outcomes: [
+      {
+        address: 'nobody@example.net',
+        kind: 'bounced',
+        status: '5.1.1',
+        class: 'unknown-user',
+        remoteMta: '127.0.0.1',
+      },
+    ],
+    original: { subject: 'Three of you' },
+  });
+  expect(queueId).not.toBe('');
+  const nothing = await fleet.command(['bounce', 'parse'], 'Subject: hi\n\nhello\n');
+  expect(nothing).toMatchObject({ code: 65, stdout: '', stderr: expect.stringContaining('it is no report') });
+  const { stdout: texts } = await fleet.command(['bounce', 'template']);
+  expect(texts).toContain(
+    'failure_template = <<EOF\nCharset: us-ascii\nSubject: Your mail could not be delivered',
+  );
+});

@@ -192,12 +192,18 @@ it('default_verp_delimiters and verp_delimiter_filter decide what XVERP means', 
   expect(stored.map(({ envelope }) => envelope.verp)).toEqual(['-=', '#-']);
 });
 
-it('smtpd_authorized_verp_clients says who may ask for XVERP', async () => {
-  await using other = await startIntake(store, { smtpd_authorized_verp_clients: '192.0.2.1' });
-  const [, ehlo, mail] = await dialogue(other.daemon.smtpPort, [EHLO, 'MAIL FROM:<list@example.com> XVERP']);
-  expect(ehlo).not.toContain('XVERP');
-  expect(mail).toBe('555 5.5.4 Unsupported option: XVERP');
-});
+it.each(['smtpd_authorized_verp_clients', 'authorized_verp_clients'])(
+  'smtpd_authorized_verp_clients, by its old name authorized_verp_clients too, says who may ask for XVERP: %s',
+  async (name) => {
+    await using other = await startIntake(store, { [name]: '192.0.2.1' });
+    const [, ehlo, mail] = await dialogue(other.daemon.smtpPort, [
+      EHLO,
+      'MAIL FROM:<list@example.com> XVERP',
+    ]);
+    expect(ehlo).not.toContain('XVERP');
+    expect(mail).toBe('555 5.5.4 Unsupported option: XVERP');
+  },
+);
 
 it('hangs up after smtpd_hard_error_limit errors', async () => {
   const replies = await dialogue(intake.daemon.smtpPort, [EHLO, ...Array<string>(25).fill(RCPT)]);

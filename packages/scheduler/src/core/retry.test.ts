@@ -46,14 +46,14 @@ test.each<[string, RetrySettings, number, number[]]>([
   expect(attempts(of, seconds)).toEqual(expected);
 });
 
-test('mail with a null sender has its own lifetime, never a longer one', () => {
+test('bounce_queue_lifetime: mail with a null sender has its own lifetime, never a longer one', () => {
   const bounce = { ...envelope, sender: '' };
   expect(isExpired(settings({ bounce: 60 }), bounce, 60_000)).toBe(true);
   expect(isExpired(settings({ bounce: 60 }), envelope, 60_000)).toBe(false);
   expect(isExpired(settings({ lifetime: 30, bounce: 60 }), bounce, 30_000)).toBe(true);
 });
 
-test('a warning is due once the mail is that old, and never to the null sender', () => {
+test('delay_warning_time: a warning is due once the mail is that old, and never to the null sender', () => {
   const of = settings({ warning: 3600 });
   expect(isWarningDue(of, envelope, 3_598_999)).toBe(false);
   expect(isWarningDue(of, envelope, 3_599_000)).toBe(true);
