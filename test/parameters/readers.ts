@@ -6,9 +6,12 @@ import { globSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { isParameterName, type Parameter, parameters } from '@mailfleet/config';
 
+/** They are there for values that refer to them, such as `$process_name`. */
+const FOR_REFERENCES = ['mail_version', 'process_id', 'process_name', 'service_name'] as const;
+
 /** Names that nothing reads, sorted. `root` is the repository. */
 export function unreadParameters(root: string): string[] {
-  const read = new Set<string>();
+  const read = new Set<string>(FOR_REFERENCES);
   for (const source of packageSources(root)) {
     const quoted = new Set(
       [...source.text.matchAll(/['"`]([A-Za-z0-9_]+)['"`]/g)].map((match) => match[1] ?? ''),

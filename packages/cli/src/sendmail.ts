@@ -51,7 +51,11 @@ async function run(flags: SendmailArguments): Promise<void> {
     if (flags.mode === 'smtp') return pipeSmtp(address);
     const content = await wholeOf(standardInput(flags.ignoreDots));
     const helo = config.get('myhostname');
-    return finish(await submitBySmtp(address, { ...envelopeOf(flags, config), content, helo }));
+    const envelope = envelopeOf(flags);
+    const addresses = [envelope.sender, ...envelope.recipients.map((wish) => wish.address)];
+    // The server cannot know whose mail it is; as with a queue of ours, the addresses say what they need.
+    const smtputf8 = addresses.some(isUtf8);
+    return finish(await submitBySmtp(address, { ...envelope, smtputf8, content, helo }));
   }
   const tracing = await startTracing('mailfleet-sendmail');
   // The log goes to a file or nowhere: what stands on the standard output would surprise whoever runs sendmail.
@@ -84,7 +88,7 @@ function submit(
 ): Promise<EnqueueResult> {
   const uid = process.getuid?.();
   return enqueue(createIntake({ config, queue, telemetry }), {
-    ...envelopeOf(flags, config),
+    ...envelopeOf(flags),
     content: standardInput(flags.ignoreDots),
     by: 'pickup',
     ...(uid === undefined ? {} : { uid }),
@@ -93,35 +97,26 @@ function submit(
   });
 }
 
-function envelopeOf(
-  flags: SendmailArguments,
-  config: Config,
-): {
+function envelopeOf(flags: SendmailArguments): {
   readonly sender: string;
   readonly recipients: readonly RecipientWish[];
   readonly recipientsFromHeader: boolean;
-  readonly smtputf8: boolean;
   readonly notify?: readonly string[];
   readonly ret?: 'FULL' | 'HDRS';
   readonly envid?: string;
 } {
-  // A bare name is a user of this host (append_at_myorigin).
-  const whole = (address: string): string =>
-    address === '' || address.includes('@') ? address : `${address}@${config.get('myorigin')}`;
   const { notify, ret, envid, recipientsFromHeader } = flags;
-  const sender = whole(flags.sender ?? userInfo().username);
+  const sender = flags.sender ?? userInfo().username;
   const recipients = flags.recipients
     .flatMap((word) => word.split(','))
     .map((word) => word.trim())
     .filter((word) => word !== '')
-    .map((word): RecipientWish => ({ address: whole(word) }));
+    .map((address): RecipientWish => ({ address }));
   return {
     sender,
     recipients,
     recipientsFromHeader,
     ...(notify === undefined ? {} : { notify }),
-    // Non-ASCII addresses say by themselves that they need it (smtputf8_autodetect_classes has sendmail in it).
-    smtputf8: [sender, ...recipients.map(({ address }) => address)].some(isUtf8),
     ...(ret === undefined ? {} : { ret }),
     ...(envid === undefined ? {} : { envid }),
   };

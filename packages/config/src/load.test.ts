@@ -45,7 +45,17 @@ test('precedence: main.cf, environment, override', () => {
     config.get('syslog_name'),
     config.get('myhostname'),
   ]).toEqual([false, 'environment', 'option', 'h.example']);
-  expect(config.get('config_directory')).toBe(directory);
+});
+
+test('config_directory is the folder of main.cf, which cannot say otherwise', () => {
+  const result = load(['config_directory = /elsewhere', 'mail_name = in $config_directory']);
+  if (!result.ok) throw new Error(problemsOf(result).join());
+  expect(result.config.get('mail_name')).toBe(`in ${directory}`);
+});
+
+test('process_id and mail_version are there for values that refer to them', () => {
+  const config = makeConfig({ mail_name: '$mail_version/$process_id' });
+  expect(config.get('mail_name')).toBe(`3.12/${process.pid}`);
 });
 
 test('all problems together, each with its place', () => {

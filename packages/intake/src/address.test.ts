@@ -72,6 +72,7 @@ it('commands: source routes, quoted strings with > and parameters in any case', 
   expect(
     parseMail('mail from: <@a.example,@b.example:ann@example.com> body=8bitmime size=12 smtputf8', {
       smtputf8: true,
+      rules: (asked) => ({ smtputf8: asked }),
       requireTls: false,
       verpRules: undefined,
     }),
@@ -79,12 +80,17 @@ it('commands: source routes, quoted strings with > and parameters in any case', 
     ok: true,
     command: { sender: 'ann@example.com', encoding: '8bit', sizeBytes: 12, smtputf8: true },
   });
-  expect(parseRcpt('RCPT TO:<"a>b"@example.com> notify=success', false, 'o.example')).toEqual({
+  expect(parseRcpt('RCPT TO:<"a>b"@example.com> notify=success', { smtputf8: false }, 'o.example')).toEqual({
     ok: true,
     command: { recipient: 'a>b@example.com', notify: ['SUCCESS'] },
   });
   expect(
-    parseMail('MAIL FROM:<>', { smtputf8: false, requireTls: false, verpRules: undefined }),
+    parseMail('MAIL FROM:<>', {
+      smtputf8: false,
+      rules: () => ({ smtputf8: false }),
+      requireTls: false,
+      verpRules: undefined,
+    }),
   ).toMatchObject({ ok: true, command: { sender: '' } });
 });
 

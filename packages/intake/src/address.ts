@@ -21,6 +21,8 @@ export interface AddressRules {
   readonly smtputf8: boolean;
   /** Domain for an address without one (myorigin); absent: such an address is refused. */
   readonly origin?: string;
+  /** Goes behind a domain without a dot (mydomain); absent: nothing does. */
+  readonly mydomain?: string;
 }
 
 const LOCAL_LIMIT = 64;
@@ -42,7 +44,8 @@ export function parseAddress(text: string, rules: AddressRules): ParsedAddress {
   const split = splitLocal(text);
   if (split === undefined) return refuse('the part before the @ is malformed');
   const { local } = split;
-  const domain = split.domain ?? rules.origin;
+  const named = split.domain ?? rules.origin;
+  const domain = named === undefined ? undefined : withDot(named, rules.mydomain);
   if (local === '') return refuse('the part before the @ is empty');
   if (domain === undefined) return refuse('the address has no domain');
   if (!isDomain(domain)) return refuse(`"${domain.slice(0, 80)}" is no valid domain`);
@@ -57,6 +60,11 @@ export function parseAddress(text: string, rules: AddressRules): ParsedAddress {
   if (Buffer.byteLength(address) > ADDRESS_LIMIT)
     return refuse(`the address is longer than ${ADDRESS_LIMIT} bytes`);
   return { ok: true, address: address as Address, needsSmtputf8 };
+}
+
+function withDot(domain: string, mydomain: string | undefined): string {
+  const whole = mydomain === undefined || domain === '' || /[.[]/.test(domain);
+  return whole ? domain : `${domain}.${mydomain}`;
 }
 
 /** The part behind the last @, in lower case. */

@@ -7,6 +7,7 @@
  */
 import {
   ContentCompletion,
+  type ContentFacts,
   type ContentRefusal,
   quoteAddress,
   quotePhrase,
@@ -17,7 +18,7 @@ import type { Content, RoutedRecipient } from '@mailfleet/queue';
 import type { Envelope } from '@mailfleet/smtp';
 import { contextFrom, traceparentOf, withSpan } from '@mailfleet/telemetry';
 import { SpanKind } from '@opentelemetry/api';
-import type { Address } from './address.ts';
+import type { Address, AddressRules } from './address.ts';
 import { HeaderEnvelope } from './header-envelope.ts';
 import { type Intake, withinDeadline } from './intake.ts';
 import { removeDuplicates, type SubmittedRecipient } from './recipients.ts';
@@ -84,7 +85,7 @@ export async function enqueue(intake: Intake, submission: Submission): Promise<E
 async function store(
   intake: Intake,
   submission: Submission,
-  { sender: namedSender, recipients: named, smtputf8 }: CheckedEnvelope,
+  { sender: namedSender, recipients: named, smtputf8, rules }: CheckedEnvelope,
   traceparent: string | undefined,
 ): Promise<EnqueueResult> {
   const { queue, config } = intake;
@@ -109,10 +110,11 @@ async function store(
   if (source.interrupted() !== undefined) {
     return give(refusal('content-interrupted', 451, '4.4.2', 'the connection ended before the message did'));
   }
-  const sender = namedSender ?? headerSender(headerEnvelope, smtputf8);
+  const sender = namedSender ?? headerSender(headerEnvelope, rules);
   if (typeof sender === 'object') return give(sender);
-  const gathered = gatherRecipients(intake, submission, named, headerEnvelope, smtputf8);
+  const gathered = gatherRecipients(intake, submission, named, headerEnvelope, rules);
   if (!gathered.ok) return give(gathered);
+  const addresses = gathered.recipients.map(({ address }) => address);
   const routes = await routeAll(intake, gathered.recipients, sender);
   if (!routes.ok) return give(routes);
 
@@ -127,7 +129,7 @@ async function store(
     arrivalMs: nowMs,
     createdMs: nowMs,
     ...(encoding === undefined ? {} : { encoding }),
-    ...(smtputf8 ? { smtputf8 } : {}),
+    ...(smtputf8 || isUtf8Mail(intake, submission, [sender, ...addresses], facts) ? { smtputf8: true } : {}),
     ...(envid === undefined ? {} : { envid }),
     ...(verp === undefined || sender === '' ? {} : { verp }),
     ...(ret === undefined ? {} : { ret }),
@@ -137,7 +139,7 @@ async function store(
     ...(traceparent === undefined ? {} : { traceparent }),
   };
   await accept(intake, envelope, routes.routed, content, submission);
-  return { ok: true, queueId, recipients: gathered.recipients.map(({ address }) => address) };
+  return { ok: true, queueId, recipients: addresses };
 }
 
 async function chooseQueueId(intake: Intake, idempotencyKey: string | undefined): Promise<string> {
@@ -234,9 +236,22 @@ function makeCompletion(
   });
 }
 
-function headerSender(headerEnvelope: HeaderEnvelope, smtputf8: boolean): Address | Refusal {
+/** Whether mail of this source counts as SMTPUTF8 mail for what is in it (smtputf8_autodetect_classes). */
+function isUtf8Mail(
+  { config, smtputf8 }: Intake,
+  { by }: Submission,
+  addresses: readonly string[],
+  { utf8Header }: ContentFacts,
+): boolean {
+  if (!smtputf8) return false;
+  const classes = config.get('smtputf8_autodetect_classes').map((name) => name.toLowerCase());
+  const detects = classes.includes('all') || classes.includes(by === 'smtpd' ? 'smtpd' : 'sendmail');
+  return detects && (utf8Header || addresses.some((address) => /\P{ASCII}/u.test(address)));
+}
+
+function headerSender(headerEnvelope: HeaderEnvelope, rules: AddressRules): Address | Refusal {
   const text = headerEnvelope.sender();
-  if (text !== undefined) return checkSender(text, smtputf8);
+  if (text !== undefined) return checkSender(text, rules);
   return refusal(
     'bad-sender',
     501,
@@ -251,12 +266,12 @@ function gatherRecipients(
   submission: Submission,
   named: readonly SubmittedRecipient[],
   headerEnvelope: HeaderEnvelope,
-  smtputf8: boolean,
+  rules: AddressRules,
 ): { readonly ok: true; readonly recipients: readonly SubmittedRecipient[] } | Refusal {
   const all = [...named];
   if (submission.recipientsFromHeader === true) {
     for (const address of headerEnvelope.recipients()) {
-      const checked = checkRecipient(withNotify({ address }, submission.notify), smtputf8, 'header');
+      const checked = checkRecipient(withNotify({ address }, submission.notify), rules, 'header');
       if (!checked.ok) return checked;
       all.push(checked.recipient);
     }

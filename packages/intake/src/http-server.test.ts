@@ -215,7 +215,7 @@ describe('bad input is refused with a sentence and nothing stored', () => {
       '?to=a@b.example',
     ],
     ['CR LF in query', raw('x'), 400, 'bad-request', 'querystring.to', '?from=&to=a%0d%0ab@c.example'],
-    ['bad address in query', raw('x'), 400, 'bad-recipient', 'recipients[0]', '?from=&to=nobody'],
+    ['bad address in query', raw('x'), 400, 'bad-recipient', 'recipients[0]', '?from=&to=nobody@'],
     ['unknown query', raw('x'), 400, 'unknown-field', 'querystring.foo', '?foo=1'],
     [
       'text/plain',

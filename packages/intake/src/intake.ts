@@ -7,6 +7,7 @@ import { type MatchList, matchDomains, matchNetworks, tableOptions } from '@mail
 import type { IntakePort, TranscriptPort } from '@mailfleet/queue';
 import { createRouter, type Router } from '@mailfleet/routing';
 import type { Telemetry } from '@mailfleet/telemetry';
+import type { AddressRules } from './address.ts';
 
 const QUEUE_DEADLINE_MS = 10_000;
 
@@ -30,10 +31,18 @@ export interface Intake extends IntakeOptions {
   readonly ownDomains: MatchList;
   /** Whether addresses and headers in UTF-8 are taken (RFC 6531). */
   readonly smtputf8: boolean;
+  /** What an address may be, and what completes it. @param mayUtf8 SMTPUTF8 was asked for, or need not be */
+  addressRules(mayUtf8: boolean): AddressRules;
 }
 
 export function createIntake(options: IntakeOptions): Intake {
   const { config } = options;
+  const smtputf8 = config.get('smtputf8_enable');
+  const strict = config.get('strict_smtputf8');
+  const completion = {
+    ...(config.get('append_at_myorigin') ? { origin: config.get('myorigin') } : {}),
+    ...(config.get('append_dot_mydomain') ? { mydomain: config.get('mydomain') } : {}),
+  };
   const parentMatchesSubdomains = config.get('parent_domain_matches_subdomains').includes('relay_domains');
   const ofTables = tableOptions(config);
   const relayDomains = matchDomains(config.get('relay_domains'), { ...ofTables, parentMatchesSubdomains });
@@ -49,7 +58,8 @@ export function createIntake(options: IntakeOptions): Intake {
         return result.kind === 'miss' ? relayDomains.match(domain) : result;
       },
     },
-    smtputf8: config.get('smtputf8_enable'),
+    smtputf8,
+    addressRules: (mayUtf8) => ({ smtputf8: smtputf8 && (mayUtf8 || !strict), ...completion }),
   };
 }
 

@@ -7,7 +7,7 @@
  * parameters over and merges recipients; hence our own.
  */
 import type { Notify } from '@mailfleet/smtp';
-import { type Address, NULL_SENDER, parseAddress } from './address.ts';
+import { type Address, type AddressRules, NULL_SENDER, parseAddress } from './address.ts';
 
 /** An SMTP reply of ours; the text begins with the enhanced status. */
 export interface Reply {
@@ -43,6 +43,8 @@ export interface RcptCommand {
 
 interface Offered {
   readonly smtputf8: boolean;
+  /** @param asked the client wrote SMTPUTF8 */
+  readonly rules: (asked: boolean) => AddressRules;
   readonly requireTls: boolean;
   readonly verpRules: VerpRules | undefined;
 }
@@ -52,7 +54,10 @@ type Parsed<T> = { readonly ok: true; readonly command: T } | { readonly ok: fal
 /**
  * @param offered extensions that this client was offered; `verpRules` undefined: it may not use XVERP (Postfix's VERP_README)
  */
-export function parseMail(line: string, { smtputf8, requireTls, verpRules }: Offered): Parsed<MailCommand> {
+export function parseMail(
+  line: string,
+  { smtputf8, rules, requireTls, verpRules }: Offered,
+): Parsed<MailCommand> {
   const split = splitCommand('MAIL', 'FROM', line);
   if (split === undefined) return wrong(501, '5.5.4 Syntax: MAIL FROM:<address>');
   const parameters = readParameters(split.parameters);
@@ -117,17 +122,17 @@ export function parseMail(line: string, { smtputf8, requireTls, verpRules }: Off
       ? { ok: true, command }
       : wrong(503, '5.5.4 Error: XVERP requires a sender that is not null');
   }
-  const parsed = parseAddress(split.path, { smtputf8: command.smtputf8 });
+  const parsed = parseAddress(split.path, rules(command.smtputf8));
   if (!parsed.ok) return wrong(parsed.reason.includes('SMTPUTF8') ? 553 : 501, senderFault(parsed.reason));
   command.sender = parsed.address;
   return { ok: true, command };
 }
 
-/** @param origin domain for a recipient without one: `RCPT TO:<postmaster>` must be taken (RFC 5321 section 4.5.1) */
-export function parseRcpt(line: string, smtputf8: boolean, origin: string): Parsed<RcptCommand> {
+/** @param origin for a postmaster without domain, who must be taken (RFC 5321 section 4.5.1) whatever the rules say */
+export function parseRcpt(line: string, rules: AddressRules, origin: string): Parsed<RcptCommand> {
   const split = splitCommand('RCPT', 'TO', line);
   if (split === undefined) return wrong(501, '5.5.4 Syntax: RCPT TO:<address>');
-  const parsed = parseAddress(split.path, { smtputf8, origin });
+  const parsed = parseAddress(split.path, /^postmaster$/i.test(split.path) ? { ...rules, origin } : rules);
   if (!parsed.ok) return wrong(parsed.reason.includes('SMTPUTF8') ? 553 : 501, recipientFault(parsed.reason));
   const parameters = readParameters(split.parameters);
   if (!(parameters instanceof Map)) return { ok: false, reply: parameters };

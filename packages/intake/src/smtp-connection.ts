@@ -146,6 +146,7 @@ export class IntakeConnection extends SMTPConnection {
     };
     const parsed = parseMail(line, {
       smtputf8,
+      rules: this.#intake.addressRules,
       requireTls: this.#offersRequireTls,
       verpRules: this.#mayXverp ? verpRules : undefined,
     });
@@ -176,7 +177,7 @@ export class IntakeConnection extends SMTPConnection {
     const mail = this.#mail;
     if (mail === undefined) return { code: 503, text: '5.5.1 Error: need MAIL command' };
     const { config, ownDomains, router } = this.#intake;
-    const parsed = parseRcpt(line, mail.smtputf8, config.get('myorigin'));
+    const parsed = parseRcpt(line, this.#intake.addressRules(mail.smtputf8), config.get('myorigin'));
     if (!parsed.ok) return parsed.reply;
     const { recipient } = parsed.command;
     if (this.#recipients.length >= config.get('intake_recipient_limit')) {

@@ -3,7 +3,7 @@
  * (local part quoted where needed), DSN values decoded (RFC 3461); nothing here trusts its caller.
  */
 import type { ClientInfo, Notify } from '@mailfleet/smtp';
-import { type Address, NULL_SENDER, parseAddress } from './address.ts';
+import { type Address, type AddressRules, NULL_SENDER, parseAddress } from './address.ts';
 import type { Intake } from './intake.ts';
 import type { SubmittedRecipient } from './recipients.ts';
 import { type Refusal, refusal } from './refusal.ts';
@@ -63,7 +63,10 @@ export interface CheckedEnvelope {
   /** Absent: to be taken from the header. */
   readonly sender?: Address;
   readonly recipients: readonly SubmittedRecipient[];
+  /** Asked for. */
   readonly smtputf8: boolean;
+  /** For addresses that the header brings. */
+  readonly rules: AddressRules;
 }
 
 const NOTIFY: readonly string[] = ['NEVER', 'SUCCESS', 'FAILURE', 'DELAY'] satisfies Notify[];
@@ -77,7 +80,9 @@ export function checkEnvelope(
   submission: Submission,
 ): { readonly ok: true; readonly envelope: CheckedEnvelope } | Refusal {
   const smtputf8 = submission.smtputf8 === true && intake.smtputf8;
-  const sender = submission.sender === undefined ? undefined : checkSender(submission.sender, smtputf8);
+  // Only an SMTP client can ask for it; whoever else brings such an address means it.
+  const rules = intake.addressRules(smtputf8 || submission.by !== 'smtpd');
+  const sender = submission.sender === undefined ? undefined : checkSender(submission.sender, rules);
   if (typeof sender === 'object') return sender;
   const { ret, envid } = submission;
   if (ret !== undefined && ret !== 'FULL' && ret !== 'HDRS') {
@@ -92,12 +97,12 @@ export function checkEnvelope(
   const recipients: SubmittedRecipient[] = [];
   for (const [index, wish] of submission.recipients.entries()) {
     const own = typeof wish === 'string' ? { address: wish } : wish;
-    const checked = checkRecipient(withNotify(own, submission.notify), smtputf8, `recipients[${index}]`);
+    const checked = checkRecipient(withNotify(own, submission.notify), rules, `recipients[${index}]`);
     if (!checked.ok) return checked;
     recipients.push(checked.recipient);
   }
   if (recipients.length === 0 && submission.recipientsFromHeader !== true) return noRecipients();
-  return { ok: true, envelope: { ...(sender === undefined ? {} : { sender }), recipients, smtputf8 } };
+  return { ok: true, envelope: { ...(sender === undefined ? {} : { sender }), recipients, smtputf8, rules } };
 }
 
 /** The wish, with the submission's NOTIFY unless it has its own. */
@@ -122,19 +127,19 @@ export function checkCount(intake: Intake, count: number): Refusal | undefined {
   return refusal('too-many-recipients', 452, '4.5.3', sentence, 'recipients');
 }
 
-export function checkSender(text: string, smtputf8: boolean): Address | Refusal {
+export function checkSender(text: string, rules: AddressRules): Address | Refusal {
   if (text === '') return NULL_SENDER;
-  const parsed = parseAddress(text, { smtputf8 });
+  const parsed = parseAddress(text, rules);
   if (parsed.ok) return parsed.address;
   return refusal('bad-sender', 501, '5.1.7', `bad sender address: ${parsed.reason}`, 'sender');
 }
 
 export function checkRecipient(
   wish: RecipientWish,
-  smtputf8: boolean,
+  rules: AddressRules,
   path: string,
 ): { readonly ok: true; readonly recipient: SubmittedRecipient } | Refusal {
-  const parsed = parseAddress(wish.address, { smtputf8 });
+  const parsed = parseAddress(wish.address, rules);
   if (!parsed.ok) {
     return refusal('bad-recipient', 501, '5.1.3', `bad recipient address: ${parsed.reason}`, path);
   }

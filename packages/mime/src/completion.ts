@@ -49,6 +49,8 @@ export interface ContentFacts {
   readonly sizeBytes: number;
   /** A header block said 8bit or binary. */
   readonly eightBit: boolean;
+  /** A header of the message itself is not ASCII. */
+  readonly utf8Header: boolean;
   /** Value of Message-Id, the added one included. */
   readonly messageId?: string;
 }
@@ -69,6 +71,7 @@ export class ContentCompletion {
   #messageId: string | undefined;
   #inPrimary = true;
   #eightBit = false;
+  #utf8Header = false;
   #refused: ContentRefusal | undefined;
 
   constructor(options: CompletionOptions) {
@@ -104,6 +107,7 @@ export class ContentCompletion {
     return {
       sizeBytes: this.#sizeBytes,
       eightBit: this.#eightBit,
+      utf8Header: this.#utf8Header,
       ...(this.#refused === undefined ? {} : { refused: this.#refused }),
       ...(this.#messageId === undefined ? {} : { messageId: this.#messageId }),
     };
@@ -127,6 +131,7 @@ export class ContentCompletion {
     const value = headerValue(header);
     this.#options.onHeader?.(name, value);
     this.#detect(name, value);
+    this.#utf8Header ||= /\P{ASCII}/u.test(value);
     this.#seen.add(name);
     if (name.startsWith('resent-')) this.#resent = 'Resent-';
     if (name === 'message-id') this.#messageId ??= value;

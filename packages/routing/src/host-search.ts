@@ -149,5 +149,6 @@ export function readDestinationSyntax(config: Config, protocol: 'smtp' | 'lmtp')
     defaultService: config.getFor(protocol, 'smtp_tcp_port'),
     servicePorts: makeServicePorts(config.get('known_tcp_ports')),
     utf8Names: config.get('smtputf8_enable'),
+    transitionalNames: config.get('enable_idna2003_compatibility'),
   };
 }

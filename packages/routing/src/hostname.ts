@@ -41,10 +41,17 @@ export function normalizeAddress(address: string): string {
 
 /**
  * The form of a name that goes into DNS: A-labels in place of non-ASCII labels. An ASCII name passes unchanged, whether
- * valid or not; undefined when a non-ASCII name has no ASCII form.
+ * valid or not; undefined when a non-ASCII name has no ASCII form. `transitional`: as IDNA2003 mapped it (enable_idna2003_compatibility).
  */
-export function toALabel(name: string): string | undefined {
+export function toALabel(name: string, transitional = false): string | undefined {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range is meant
   if (/^[\x00-\x7f]*$/.test(name)) return name;
-  return toASCII(name, { checkBidi: true, checkJoiners: true, verifyDNSLength: true }) ?? undefined;
+  return (
+    toASCII(name, {
+      checkBidi: true,
+      checkJoiners: true,
+      verifyDNSLength: true,
+      transitionalProcessing: transitional,
+    }) ?? undefined
+  );
 }

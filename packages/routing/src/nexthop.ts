@@ -35,6 +35,8 @@ export interface DestinationSyntax {
   readonly servicePorts: ServicePorts;
   /** smtputf8_enable: non-ASCII names are legal when they have an A-label form. */
   readonly utf8Names: boolean;
+  /** enable_idna2003_compatibility */
+  readonly transitionalNames?: boolean;
 }
 
 /** Splits a nexthop into what to connect to. The nexthop must not be empty. */
@@ -58,7 +60,7 @@ export function parseDestination(text: string, syntax: DestinationSyntax): Parse
   if (typeof parts === 'string') return { ok: false, reason: `${parts} in server description: ${text}` };
   const { host, bracketed } = parts;
   const service = parts.service || syntax.defaultService;
-  const name = syntax.utf8Names ? toALabel(host) : host;
+  const name = syntax.utf8Names ? toALabel(host, syntax.transitionalNames) : host;
   if (name === undefined || !(isHostname(name) || isNumericAddress(name))) {
     return { ok: false, reason: `valid hostname or network address required in server description: ${text}` };
   }
@@ -72,7 +74,10 @@ export function parseDestination(text: string, syntax: DestinationSyntax): Parse
       : `unknown service: ${service}/tcp`;
     return { ok: false, reason };
   }
-  return { ok: true, destination: { text, host, port, service, bracketed } };
+  return {
+    ok: true,
+    destination: { text, host: syntax.transitionalNames === true ? name : host, port, service, bracketed },
+  };
 }
 
 function splitHostService(text: string): { host: string; service: string; bracketed: boolean } | string {

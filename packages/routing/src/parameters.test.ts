@@ -249,7 +249,7 @@ describe('by default, and set', () => {
     expect((await find('[h.t]', THREE, settings, { random: 0 })).result).toBe(plain);
   });
 
-  test('LMTP has its own', async () => {
+  test('LMTP has its own: lmtp_tcp_port, lmtp_address_preference, lmtp_host_lookup, lmtp_dns_reply_filter', async () => {
     const settings = {
       lmtp_address_preference: 'ipv6',
       lmtp_tcp_port: '2424',

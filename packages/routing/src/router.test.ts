@@ -1,5 +1,7 @@
 import { makeConfig } from '@mailfleet/config';
 import { describe, expect, test } from 'vitest';
+import { readDestinationSyntax } from './host-search.ts';
+import { parseDestination } from './nexthop.ts';
 import { createRouter, type Route } from './router.ts';
 
 const BASE = {
@@ -77,6 +79,16 @@ describe('classes of domains', () => {
       agent: 'error',
       nexthop: expect.stringMatching(/^5\.1\.1 .* Mailfleet; set local_transport/),
     });
+  });
+});
+
+test('enable_idna2003_compatibility: names that IDNA2003 mapped otherwise', async () => {
+  expect(await way('u@faß.example')).toBe('smtp:xn--fa-hia.example');
+  const old = { enable_idna2003_compatibility: 'yes' };
+  expect(await way('u@faß.example', old)).toBe('smtp:fass.example');
+  const syntax = readDestinationSyntax(makeConfig(old), 'smtp');
+  expect(parseDestination('[faß.example]:26', syntax)).toMatchObject({
+    destination: { host: 'fass.example' },
   });
 });
 

@@ -52,6 +52,7 @@ export function createRouter(config: Config, options: RouterOptions = {}): Route
     ...(options.warn === undefined ? {} : { warn: options.warn }),
   };
   const delimiters = config.get('recipient_delimiter');
+  const transitional = config.get('enable_idna2003_compatibility');
   const transportMaps = openOptional(config.get('transport_maps'));
   const parentKeys = config.get('parent_domain_matches_subdomains').includes('transport_maps')
     ? 'bare'
@@ -151,7 +152,8 @@ export function createRouter(config: Config, options: RouterOptions = {}): Route
       }
       const { transport } = way;
       const agent = transportAgent(config, transport);
-      const nexthop = way.nexthop === '' ? (toALabel(domain) ?? domain) : foldNexthop(way.nexthop, agent);
+      const nexthop =
+        way.nexthop === '' ? (toALabel(domain, transitional) ?? domain) : foldNexthop(way.nexthop, agent);
       return { kind: 'routed', transport, agent, nexthop, address };
     },
   };

@@ -2,6 +2,11 @@
 declare module 'tr46' {
   export function toASCII(
     domainName: string,
-    options?: { checkBidi?: boolean; checkJoiners?: boolean; verifyDNSLength?: boolean },
+    options?: {
+      checkBidi?: boolean;
+      checkJoiners?: boolean;
+      verifyDNSLength?: boolean;
+      transitionalProcessing?: boolean;
+    },
   ): string | null;
 }

@@ -290,3 +290,13 @@ test('while Redis is away a claim is refused at once, and what is parked or drop
     rmSync(directory, { recursive: true });
   }
 });
+
+test('connection_cache_protocol_timeout: who asks a silent Redis goes on without a session', async () => {
+  const config = makeConfig({ connection_cache_protocol_timeout: '1s', content_directory: folder });
+  const silent = { ...queue, openScripts: () => () => new Promise<never>(() => undefined) };
+  const askedMs = performance.now();
+  await expect(openSessionRegistry({ config, queue: silent }).claim(destination, 1)).rejects.toThrow(
+    'no answer within connection_cache_protocol_timeout (1s)',
+  );
+  expect(performance.now() - askedMs).toBeGreaterThan(900);
+});

@@ -42,7 +42,7 @@ export interface SessionRegistry {
   park(session: ListedSession, idleMs: number): void;
   /** Takes it off the list. Does not wait, and never fails. */
   drop(session: ListedSession): void;
-  /** Claims up to `count` sessions: names their workers. Rejects when Redis does not answer. */
+  /** Claims up to `count` sessions: names their workers. Rejects when Redis does not answer within connection_cache_protocol_timeout. */
   claim(destination: Destination, count: number): Promise<readonly string[]>;
   /** The same by server. */
   parkAt(session: SharedSession, idleMs: number): void;
@@ -74,6 +74,7 @@ export function openSessionRegistry(options: {
 }): SessionRegistry {
   const { config, queue } = options;
   const share = config.get('connection_cache_share');
+  const limitMs = config.get('connection_cache_protocol_timeout');
   const run = queue.openScripts(allScripts);
   const keysFor = (destination: Destination): [string, string, string] => {
     const { prefix } = queue.scriptKeys(destination.shard);
@@ -98,7 +99,8 @@ export function openSessionRegistry(options: {
     async claim(destination, count) {
       if (!share) return [];
       const { workers } = queue.scriptKeys(destination.shard);
-      return (await run(claim, [...keysFor(destination), workers], [count])) as string[];
+      const answer = run(claim, [...keysFor(destination), workers], [count]) as Promise<string[]>;
+      return await within(limitMs, answer);
     },
     parkAt(session, idleMs) {
       if (!share) return;
@@ -129,4 +131,20 @@ export function openSessionRegistry(options: {
       );
     },
   };
+}
+
+/** A batch does not wait for a cache that is silent. What a late answer claimed is lost, and its worker's session runs out. */
+async function within<T>(limitMs: number, answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`no answer within connection_cache_protocol_timeout (${limitMs / 1000}s)`)),
+      limitMs,
+    );
+  });
+  try {
+    return await Promise.race([answer, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

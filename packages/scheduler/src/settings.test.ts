@@ -1,5 +1,9 @@
 import { makeConfig } from '@mailfleet/config';
 import { expect, test } from 'vitest';
+import { cutBatches } from './core/batching.ts';
+import { enter } from './core/entering.ts';
+import { makeMessage } from './core/fixture.ts';
+import { makeState } from './core/state.ts';
 import { contradictions, settingsFrom } from './settings.ts';
 
 function settingsOf(values: Record<string, string>) {
@@ -49,6 +53,15 @@ test('every transport knows who delivers for it', () => {
     (name) => transport(name).agent,
   );
   expect(agents).toEqual(['smtp', 'smtp', 'lmtp', 'error', 'retry', 'discard', 'none']);
+});
+
+test('smtp_destination_recipient_limit: no delivery request has more recipients', () => {
+  const settings = settingsOf({ smtp_destination_recipient_limit: '2' });
+  const state = makeState({ settings, shard: 0, fence: 1, term: '1' });
+  enter(state, makeMessage('m1', ['a@x.example', 'b@x.example', 'c@x.example']), 0);
+  cutBatches(state, 0);
+  const requests = state.turn.batches.flatMap((batch) => batch.requests);
+  expect(requests.map(({ recipients }) => recipients.length)).toEqual([2, 1]);
 });
 
 test('maxproc of master.cf is the process limit of its transport, 0 is none', () => {

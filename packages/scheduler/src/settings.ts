@@ -22,6 +22,7 @@ export function settingsFrom(config: Config, shard = 0): CoreSettings {
     batchByteLimit: config.get('destination_batch_byte_limit'),
     batchRecipientLimit: config.get('destination_batch_recipient_limit'),
     deferTransports: new Set(config.get('defer_transports')),
+    feedbackDebug: config.get('destination_concurrency_feedback_debug'),
     recipientDelimiter: config.get('recipient_delimiter'),
     transport: (name) => transportSettings(config, name, shard),
   };

@@ -148,7 +148,7 @@ describe('the address to connect from', () => {
   });
 });
 
-describe('XFORWARD', () => {
+describe('smtp_send_xforward_command', () => {
   const client = { name: 'pc.test', address: '192.0.2.9', port: 1234, protocol: 'ESMTP', helo: 'pc+1' };
   const hello = ['S: 220 x', 'C: EHLO*', 'S: 250-x', 'S: 250 XFORWARD NAME ADDR PROTO HELO SOURCE'];
 

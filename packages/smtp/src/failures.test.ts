@@ -94,7 +94,7 @@ const limitOf: Readonly<Record<string, string>> = {
   dot: 'data_done',
 };
 
-it('every step has its own time limit', async () => {
+it('smtp_helo_timeout, lmtp_lhlo_timeout, smtp_mail_timeout, smtp_rcpt_timeout, smtp_data_init_timeout, smtp_data_done_timeout: every step has its own limit', async () => {
   // All at once: each waits for the shortest limit that main.cf can express, while all other limits are as they are by default.
   const cases = kinds.flatMap((kind) =>
     Object.entries(wheres).map(([step, where]) => ({ ...kind, step, where })),
@@ -133,7 +133,7 @@ it('a connection lost in the middle of the content: the reply that came first de
   expect(silent.result.verdicts).toEqual([`deferred 4.4.2 ${lost} sending message body`]);
 });
 
-it('a stalled content write times out', async () => {
+it('smtp_data_xfer_timeout: a stalled content write times out', async () => {
   // A server that answers by the book and then reads no more.
   const stalled = createServer((socket) => {
     socket.on('error', () => undefined).write('220 x\r\n');
@@ -166,11 +166,24 @@ it.each([
   await server.dialogueDone();
 });
 
-it('a 5xx greeting bounces when main.cf wants it', async () => {
+it('smtp_skip_5xx_greeting = no: a 5xx greeting bounces', async () => {
   const { result } = await talk(['S: 554 5.7.1 no', 'C: QUIT'], { config: { smtp_skip_5xx_greeting: 'no' } });
   expect(result.verdicts).toEqual([
     'bounced 5.7.1 host mx1.test[127.0.0.1] refused to talk to me: 554 5.7.1 no',
   ]);
+});
+
+it('smtp_always_send_ehlo and smtp_never_send_ehlo: what a server without ESMTP in its greeting is told', async () => {
+  const told = async (greeting: string, config: Record<string, string>): Promise<string | undefined> => {
+    const server = await start({ hooks: { greeting } });
+    await deliver({ servers: [server], config });
+    return server.sessions[0]?.commands[0]?.slice(0, 4);
+  };
+  const noAlways = { smtp_always_send_ehlo: 'no' };
+  expect(await told('220 x', {})).toBe('EHLO');
+  expect(await told('220 x', noAlways)).toBe('HELO');
+  expect(await told('220 x ESMTP', noAlways)).toBe('EHLO');
+  expect(await told('220 x ESMTP', { smtp_never_send_ehlo: 'yes' })).toBe('HELO');
 });
 
 it('EHLO refused: HELO; EHLO 421: no HELO', async () => {
@@ -249,11 +262,14 @@ describe('settings by address of the server', () => {
       oneByOne,
       [],
     ],
-  ])('discards EHLO keywords by %s', async (_, config, script, remarks) => {
-    const { result, server } = await talk(script, { config });
-    expect(result.remarks).toEqual(remarks);
-    await server.dialogueDone();
-  });
+  ])(
+    'smtp_discard_ehlo_keywords and smtp_discard_ehlo_keyword_address_maps: discards by %s',
+    async (_, config, script, remarks) => {
+      const { result, server } = await talk(script, { config });
+      expect(result.remarks).toEqual(remarks);
+      await server.dialogueDone();
+    },
+  );
 
   it.each<[Record<string, string>, string[]]>([
     [{ smtp_discard_ehlo_keywords: 'pipelining' }, []],
@@ -265,12 +281,15 @@ describe('settings by address of the server', () => {
       },
       ['Q1: discarding EHLO keywords: DSN'],
     ],
-  ])('LMTP has its own: %j', async (config, remarks) => {
-    const script = together.map((line) => line.replace('EHLO', 'LHLO'));
-    const { result, server } = await talk(script, { protocol: 'lmtp', config });
-    expect(result.remarks).toEqual(remarks);
-    await server.dialogueDone();
-  });
+  ])(
+    'lmtp_discard_lhlo_keywords and lmtp_discard_lhlo_keyword_address_maps are LMTP’s own: %j',
+    async (config, remarks) => {
+      const script = together.map((line) => line.replace('EHLO', 'LHLO'));
+      const { result, server } = await talk(script, { protocol: 'lmtp', config });
+      expect(result.remarks).toEqual(remarks);
+      await server.dialogueDone();
+    },
+  );
 
   it('sends nothing when the map cannot be asked', async () => {
     const { result } = await talk(together, {

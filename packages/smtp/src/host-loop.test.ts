@@ -99,12 +99,15 @@ it.each<[Record<string, string>, 'smtp' | 'lmtp', number[]]>([
   [{ smtp_mx_session_limit: '0' }, 'smtp', [1, 1, 1]],
   [{ smtp_mx_session_limit: '0' }, 'lmtp', [1, 1, 0]],
   [{ lmtp_mx_session_limit: '0' }, 'lmtp', [1, 1, 1]],
-])('limits %j, %s: sessions at three hosts that refuse for now', async (config, protocol, tried) => {
-  const all = await Promise.all([1, 2, 3].map(() => start({ protocol, hooks: { mail: '450 no' } })));
-  const { verdicts } = await deliver({ protocol, servers: all, config });
-  expect(all.map((server) => server.connections.total)).toEqual(tried);
-  expect(verdicts).toHaveLength(1);
-});
+])(
+  'smtp_mx_session_limit, limits %j, %s: sessions at three hosts that refuse for now',
+  async (config, protocol, tried) => {
+    const all = await Promise.all([1, 2, 3].map(() => start({ protocol, hooks: { mail: '450 no' } })));
+    const { verdicts } = await deliver({ protocol, servers: all, config });
+    expect(all.map((server) => server.connections.total)).toEqual(tried);
+    expect(verdicts).toHaveLength(1);
+  },
+);
 
 it('failed handshakes do not count as sessions', async () => {
   const all = await Promise.all([1, 2, 3].map(() => start({ hooks: { greeting: '450 no' } })));
@@ -116,11 +119,14 @@ it.each<[Record<string, string>, number]>([
   [{}, 5],
   [{ smtp_mx_address_limit: '2' }, 2],
   [{ smtp_mx_address_limit: '0' }, 7],
-])('limits %j: addresses tried of seven that nobody answers at', async (config, tried) => {
-  const all = await Promise.all(Array.from({ length: 7 }, closed));
-  const { remarks } = await deliver({ servers: all, config });
-  expect(remarks.filter((text) => text.endsWith(': Connection refused'))).toHaveLength(tried);
-});
+])(
+  'smtp_mx_address_limit, limits %j: addresses tried of seven that nobody answers at',
+  async (config, tried) => {
+    const all = await Promise.all(Array.from({ length: 7 }, closed));
+    const { remarks } = await deliver({ servers: all, config });
+    expect(remarks.filter((text) => text.endsWith(': Connection refused'))).toHaveLength(tried);
+  },
+);
 
 it.each([
   ['by default', {}, 'delivered', 1],
@@ -239,7 +245,7 @@ describe('fallback relays', () => {
     return { result, fallback };
   };
 
-  it('take what the destination deferred, and the batch stays there', async () => {
+  it('smtp_fallback_relay: take what the destination deferred, and the batch stays there', async () => {
     const { result, fallback } = await relay({ hooks: { mail: '450 no' } });
     expect(result.outcomes.map((outcome) => outcome.kind)).toEqual(['delivered', 'delivered']);
     expect(fallback.connections.total).toBe(1);

@@ -268,7 +268,7 @@ describe('a parked session that', () => {
     expect(server.messageCount).toBe(2);
   });
 
-  it('does not answer the probe in time is given up', async () => {
+  it('does not answer the probe within smtp_rset_timeout is given up', async () => {
     const server = await start({ hooks: { rset: { silent: true } } });
     const config = { smtp_rset_timeout: '1s' };
     await send({ servers: [server], config });
@@ -288,7 +288,7 @@ describe('a parked session that', () => {
 });
 
 describe('limits', () => {
-  it('a parked session ends with QUIT when its time is over', async () => {
+  it('smtp_connection_cache_time_limit: a parked session ends with QUIT when its time is over', async () => {
     const server = await start();
     await send({ servers: [server], config: { smtp_connection_cache_time_limit: '1s' } });
     expect(pool.parked).toBe(1);

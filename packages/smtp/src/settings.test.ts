@@ -79,7 +79,7 @@ describe('EHLO or HELO', () => {
   });
 });
 
-describe('QUIT', () => {
+describe('smtp_skip_quit_response, smtp_quit_timeout', () => {
   it.each<['smtp' | 'lmtp', Record<string, string>, boolean]>([
     ['smtp', {}, false],
     ['smtp', { smtp_skip_quit_response: 'no' }, true],

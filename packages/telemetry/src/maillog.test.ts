@@ -3,6 +3,8 @@ import type { MailEvent } from './event.ts';
 import { maillogLines } from './maillog.ts';
 import { makeMaillogFormat } from './maillog-format.ts';
 
+const STYLE = { resolutionLimit: 2, addressFormat: 'external' } as const;
+
 const times = { arrivalMs: 1000, activatedMs: 1010, handedOffMs: 1030, setUpMs: 1530, doneMs: 2230 };
 const sent: Extract<MailEvent, { kind: 'delivered' | 'deferred' | 'bounced' }> = {
   kind: 'delivered',
@@ -119,7 +121,9 @@ test.each<[string, MailEvent, ...string[]]>([
     { kind: 'batched', queueId: '4QxZ1', batchId: 'b', transport: 'smtp', nexthop: 'x', requests: 1 },
   ],
 ])('%s', (_name, event, ...expected) => {
-  expect(maillogLines(event, 'smtp', 2).map(({ program, text }) => `${program} ${text}`)).toEqual(expected);
+  expect(maillogLines(event, 'smtp', STYLE).map(({ program, text }) => `${program} ${text}`)).toEqual(
+    expected,
+  );
 });
 
 test.each([
@@ -132,7 +136,7 @@ test.each([
   ['@e.com', '""@e.com'],
   ['jürgen@e.com', 'jürgen@e.com'],
 ])('the address %s is logged as <%s>', (address, logged) => {
-  const [line] = maillogLines({ kind: 'expired', queueId: 'Q', from: address }, 'qmgr', 2);
+  const [line] = maillogLines({ kind: 'expired', queueId: 'Q', from: address }, 'qmgr', STYLE);
   expect(line?.text).toBe(`Q: from=<${logged}>, status=expired, returned to sender`);
 });
 
@@ -149,4 +153,12 @@ test('the front of a line is the syslog stamp, the short host name and the progr
   );
   nowMs += 1000;
   expect(format({ program: 'qmgr', text: 'Q: removed' })).toMatch(/^Nov 03 04:05:07 /);
+});
+
+test('info_log_address_format: addresses are quoted where they need it, or as they are inside', () => {
+  const event = { kind: 'expired', queueId: 'Q', from: 'a b@example.org' } as const;
+  const textOf = (addressFormat: 'external' | 'internal') =>
+    maillogLines(event, 'qmgr', { ...STYLE, addressFormat })[0]?.text;
+  expect(textOf('external')).toContain('from=<"a b"@example.org>');
+  expect(textOf('internal')).toContain('from=<a b@example.org>');
 });

@@ -24,18 +24,21 @@ export function statusWord({
   return kind === 'delivered' ? 'sent' : kind;
 }
 
-/**
- * Lines of an event; none when Postfix has no such line. `daemon` names the process, for events that do not say.
- * `resolutionLimit` is delay_logging_resolution_limit.
- */
-export function maillogLines(
-  event: MailEvent,
-  daemon: string,
-  resolutionLimit: number,
-): readonly MaillogLine[] {
+/** How lines are written. */
+export interface LineStyle {
+  /** delay_logging_resolution_limit */
+  readonly resolutionLimit: number;
+  /** info_log_address_format: quoted where an address needs it, or as it is inside. */
+  readonly addressFormat: 'external' | 'internal';
+}
+
+/** Lines of an event; none when Postfix has no such line. `daemon` names the process, for events that do not say. */
+export function maillogLines(event: MailEvent, daemon: string, style: LineStyle): readonly MaillogLine[] {
+  const bracketed = (address: string): string =>
+    `<${style.addressFormat === 'internal' ? address : quotedAddress(address)}>`;
   switch (event.kind) {
     case 'accepted':
-      return acceptedLines(event);
+      return acceptedLines(event, bracketed);
     case 'activated':
       return line(
         'qmgr',
@@ -46,7 +49,7 @@ export function maillogLines(
     case 'delivered':
     case 'deferred':
     case 'bounced':
-      return line(event.program, deliveryText(event, resolutionLimit));
+      return line(event.program, deliveryText(event, style.resolutionLimit, bracketed));
     case 'notified':
       return line(
         'bounce',
@@ -87,14 +90,12 @@ function line(program: string, text: string): readonly MaillogLine[] {
   return [{ program, text: printable(text) }];
 }
 
-function bracketed(address: string): string {
-  return `<${quotedAddress(address)}>`;
-}
+type Bracketed = (address: string) => string;
 
 type Accepted = Extract<MailEvent, { kind: 'accepted' }>;
 
 /** The line of the daemon that took the message in, and cleanup's; a notice of ours has cleanup's only. */
-function acceptedLines(event: Accepted): readonly MaillogLine[] {
+function acceptedLines(event: Accepted, bracketed: Bracketed): readonly MaillogLine[] {
   const lines: MaillogLine[] = [];
   const { submitter } = event;
   if (submitter !== undefined) {
@@ -113,7 +114,7 @@ function field(name: string, value: string | undefined): string {
   return value === undefined ? '' : `, ${name}=${value}`;
 }
 
-function deliveryText(event: DeliveryEvent, resolutionLimit: number): string {
+function deliveryText(event: DeliveryEvent, resolutionLimit: number, bracketed: Bracketed): string {
   const { to, origTo, connUse } = event;
   const moved = origTo !== undefined && origTo !== '' && origTo.toLowerCase() !== to.toLowerCase();
   const { delay, delays } = delaysOf(event.times, resolutionLimit);

@@ -4,14 +4,15 @@
  * the standard output when there is none; with `both`, lines go there and records to the standard output. Neither
  * call blocks. Call `shutdown` last: it resolves when everything is written.
  */
-import type { Config } from '@mailfleet/config';
+import { type Config, parseListenAddress } from '@mailfleet/config';
 import { type Logger, pino } from 'pino';
 import type { MailEvent } from './event.ts';
 import { type LogOutput, openLogOutput } from './log-output.ts';
-import { maillogLines } from './maillog.ts';
+import { type LineStyle, maillogLines } from './maillog.ts';
 import { makeMaillogFormat } from './maillog-format.ts';
 import { recordOf } from './record.ts';
 import { remarkOf } from './remark.ts';
+import { facilityNumber, openSyslogOutput } from './syslog-output.ts';
 
 /** Takes every event; must not throw, and keeps what it does short. */
 export type EventSink = (event: MailEvent) => void;
@@ -42,6 +43,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   process.on('SIGHUP', reopen);
 
   const resolutionLimit = config.get('delay_logging_resolution_limit');
+  const style: LineStyle = { resolutionLimit, addressFormat: config.get('info_log_address_format') };
   const syslogName = config.get('syslog_name');
   const format = makeMaillogFormat({ syslogName, host: config.get('myhostname') });
   const recordLog = pino(
@@ -51,8 +53,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const sinks: EventSink[] = [...(options.sinks ?? [])];
   if (lines !== undefined) {
     sinks.push((event) => {
-      for (const line of maillogLines(event, program, resolutionLimit))
-        lines.write(format(line, event.syslogName));
+      for (const line of maillogLines(event, program, style)) lines.write(format(line, event.syslogName));
     });
   }
   if (records !== undefined) {
@@ -87,8 +88,18 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
 /** One output for both when both go to the same place: lines of two writers could mix in the middle. */
 function openOutputs(config: Config): { readonly lines?: LogOutput; readonly records?: LogOutput } {
   const file = config.get('maillog_file');
+  const format = config.get('log_format');
+  const server = config.get('syslog_server');
+  // As with Postfix a file of its own takes syslog's place.
+  if (server !== '' && file === '' && format !== 'json') {
+    const target = parseListenAddress('syslog_server', server);
+    if ('path' in target)
+      throw new Error('syslog_server: Node cannot speak to a socket in the file system; name host:port');
+    const lines = openSyslogOutput({ ...target, facility: facilityNumber(config.get('syslog_facility')) });
+    return format === 'both' ? { lines, records: openLogOutput('') } : { lines };
+  }
   const output = openLogOutput(file);
-  switch (config.get('log_format')) {
+  switch (format) {
     case 'json':
       return { records: output };
     case 'both':

@@ -6,6 +6,7 @@ export const dns = {
     type: 'boolean',
     default: 'no',
     since: '3.1',
+    moot: 'the resolver is our own and reads the TTL of a negative reply itself',
     doc: 'Work around resolvers that hide negative-reply TTLs.',
   },
   dnssec_probe: {

@@ -231,6 +231,13 @@ export const mailfleet = {
     origin: 'mailfleet',
     doc: 'How long a process that was told to stop may finish the transactions in flight; the rest goes back to the queue.',
   },
+  syslog_server: {
+    type: 'string',
+    default: '',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: '`host:port` of a syslog server that gets the lines of the mail log over UDP, in place of the standard output, when maillog_file is empty. Empty: none. Node cannot speak to /dev/log.',
+  },
   log_format: {
     type: 'enum',
     default: 'postfix',

@@ -32,6 +32,7 @@ export const queue = {
     unit: 's',
     min: 1,
     since: '<=2.0',
+    moot: 'deferred mail is tried when its time has come, by an index; nothing is scanned',
     doc: 'Interval between deferred-queue scans; should not exceed minimal_backoff_time.',
   },
   qmgr_clog_warn_time: {
@@ -95,6 +96,7 @@ export const queue = {
     unit: 's',
     max: 10,
     since: '<=2.0',
+    moot: 'an intake answers when Redis has the message on disk, which slows clients down as much as is needed',
     doc: 'Pause for new mail when arrivals outrun deliveries (0..10 seconds).',
   },
   defer_transports: {
@@ -123,6 +125,7 @@ export const queue = {
     type: 'boolean',
     default: 'no',
     since: '2.9',
+    moot: 'queue ids are always of the long, non-repeating kind',
     doc: 'Use non-repeating, case-sensitive queue ids.',
   },
   queue_service_name: {
@@ -137,6 +140,7 @@ export const queue = {
     type: 'list',
     default: '$relay_domains',
     since: '<=2.0',
+    moot: 'the queue is searched, so that `mailfleet queue -s` flushes any site',
     doc: 'Domains for which per-destination queue flushing is kept.',
   },
   flush_service_name: {

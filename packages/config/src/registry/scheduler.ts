@@ -253,6 +253,7 @@ export const scheduler = {
     unit: 's',
     min: 1,
     since: '<=2.0',
+    moot: 'no transport can be out of order by itself: batches wait until any worker takes them',
     doc: 'Wait before the queue manager contacts a failed transport process again.',
   },
   transport_time_limit: {

@@ -66,6 +66,7 @@ export const trouble = {
     type: 'boolean',
     default: '${{$compatibility_level} <level {3.6} ? {no} : {yes}}',
     since: '3.6',
+    moot: 'no log line of Mailfleet has the older wording',
     doc: 'Use newer wording in logs.',
   },
 } as const satisfies Entries;

@@ -16,12 +16,15 @@ const DOWN = { status: '4.4.2', reason: 'lost connection' };
 type Result = Extract<InboxEntry, { kind: 'result' }>;
 
 /** Ten messages to one destination, one request a batch, window 5: b0-1-1 to b0-1-5 are under way. */
-function busyState(limits: Parameters<typeof makeSettings>[1] = {}): {
+function busyState(
+  limits: Parameters<typeof makeSettings>[1] = {},
+  core: Parameters<typeof makeSettings>[0] = {},
+): {
   state: State;
   destination: Destination;
 } {
   const state = makeState({
-    settings: makeSettings({ batchLimit: 1 }, limits),
+    settings: makeSettings({ batchLimit: 1, ...core }, limits),
     shard: 0,
     fence: 1,
     term: '1',
@@ -43,6 +46,20 @@ const report = (
   const result = resultOf(`b0-1-${number}`, `m${number - 1}`, outcomes, hopStatus) as Result;
   applyResult(state, result, 1);
 };
+
+test('destination_concurrency_feedback_debug: each report says how it moved the window', () => {
+  const textsOf = (feedbackDebug: boolean): string[] => {
+    const { state } = busyState({}, { feedbackDebug });
+    report(state, 1, ['delivered', 'delivered']);
+    report(state, 2, ['deferred', 'deferred'], DOWN);
+    return state.turn.events.flatMap((event) => (event.kind === 'remark' ? [event.text] : []));
+  };
+  expect(textsOf(false)).toEqual([]);
+  expect(textsOf(true)).toEqual([
+    'positive feedback for smtp:a.example: window 5 to 6, success 0.0000, failure 0.0000, failed cohorts 0.0000',
+    'negative feedback for smtp:a.example: window 6 to 4, success 0.0000, failure 1.0000, failed cohorts 0.1667',
+  ]);
+});
 
 describe('a report', () => {
   test.each<

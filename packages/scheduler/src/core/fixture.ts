@@ -34,6 +34,7 @@ export function makeSettings(core: Partial<CoreSettings> = {}, limits: Limits = 
     batchByteLimit: 10_485_760,
     batchRecipientLimit: 1_000_000,
     deferTransports: new Set(),
+    feedbackDebug: false,
     recipientDelimiter: '+',
     transport: (name) => ({
       agent: AGENTS[name] ?? 'none',

@@ -6,7 +6,7 @@ import type { InboxEntry } from '@mailfleet/queue';
 import { park } from './controls.ts';
 import { noteOutcome } from './entering.ts';
 import { finish } from './finishing.ts';
-import type { Flight } from './model.ts';
+import type { Destination, Flight } from './model.ts';
 import { endPass } from './pass.ts';
 import { deferEntry, die, revive } from './reviving.ts';
 import { dropIfIdle, pauseOf, type State, setTimer } from './state.ts';
@@ -27,6 +27,7 @@ export function applyResult(state: State, result: Result, nowMs: number): void {
   if (flight === undefined || !(news || result.hopStatus !== undefined)) return;
   const { destination } = flight;
   destination.lastReply = { reason: result.reason, atMs: nowMs };
+  const before = destination.window.size;
   if (result.hopStatus === undefined) {
     if (destination.trouble !== undefined) revive(state, destination);
     else destination.window.grow(destination.busy);
@@ -35,6 +36,16 @@ export function applyResult(state: State, result: Result, nowMs: number): void {
     destination.window.shrink();
     if (destination.window.dead) die(state, destination, result.hopStatus, nowMs);
   }
+  if (state.settings.feedbackDebug) showFeedback(state, destination, result.hopStatus === undefined, before);
+}
+
+/** How a report moved the window. */
+function showFeedback(state: State, destination: Destination, positive: boolean, before: number): void {
+  const { transport, name, window } = destination;
+  const { size, success, failure, failedCohorts } = window;
+  const sums = `success ${success.toFixed(4)}, failure ${failure.toFixed(4)}, failed cohorts ${failedCohorts.toFixed(4)}`;
+  const text = `${positive ? 'positive' : 'negative'} feedback for ${transport.name}:${name}: window ${before} to ${size}, ${sums}`;
+  state.turn.events.push({ kind: 'remark', program: 'qmgr', text });
 }
 
 /**

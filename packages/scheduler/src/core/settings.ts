@@ -61,6 +61,8 @@ export interface CoreSettings extends RetrySettings {
   readonly batchRecipientLimit: number;
   /** defer_transports */
   readonly deferTransports: ReadonlySet<string>;
+  /** destination_concurrency_feedback_debug */
+  readonly feedbackDebug: boolean;
   /** recipient_delimiter: each of its characters ends the local part proper. */
   readonly recipientDelimiter: string;
   transport(name: string): TransportSettings;
