@@ -14,9 +14,12 @@ test.each([
   [10.5, '11', '11', '11'],
   [123.4, '123', '123', '123'],
   [-0.5, '0', '0', '0'],
-])('delay_logging_resolution_limit 2, 3 and 0: %d s is logged as %s, %s or %s', (seconds, two, three, none) => {
-  expect([2, 3, 0].map((limit) => String(roundDelay(seconds * 1000, limit)))).toEqual([two, three, none]);
-});
+])(
+  'delay_logging_resolution_limit 2, 3 and 0: %d s is logged as %s, %s or %s',
+  (seconds, two, three, none) => {
+    expect([2, 3, 0].map((limit) => String(roundDelay(seconds * 1000, limit)))).toEqual([two, three, none]);
+  },
+);
 
 test('the smallest delay that six digits can show is not in exponent form', () => {
   expect(String(roundDelay(0.0014, 6))).toBe('0.000001');
