@@ -1,4 +1,5 @@
 /** The fleet's connection cache: which worker holds which open session. */
+export { openFailedHandshakes } from './failed-handshakes.ts';
 export type { Destination } from './keys.ts';
 export {
   type ListedSession,

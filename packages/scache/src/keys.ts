@@ -36,8 +36,8 @@ export interface TicketKeys {
   readonly prefix: string;
 }
 
-/** Sealed entries: TLS sessions, and logins that were rejected; in clear: MTA-STS policies. */
-export type EntryKind = 'ticket' | 'login' | 'sts';
+/** Sealed entries: TLS sessions, and logins that were rejected; in clear: MTA-STS policies, and servers whose handshakes fail. */
+export type EntryKind = 'ticket' | 'login' | 'sts' | 'handshake';
 
 /** @param name in hex: its first digit is the bucket */
 export const ticketKeys = (name: string, kind: EntryKind = 'ticket'): TicketKeys => {

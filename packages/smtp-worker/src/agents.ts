@@ -36,7 +36,7 @@ export interface AgentsOptions {
   readonly report: Reporting;
   readonly queue: Pick<WorkerPort, 'reportSite'>;
   /** What all agents of the process have together. */
-  readonly shared: Pick<DeliveryAgentOptions, 'sessions' | 'tickets' | 'logins'>;
+  readonly shared: Pick<DeliveryAgentOptions, 'sessions' | 'tickets' | 'logins' | 'failedHandshakes'>;
   /** Where MTA-STS policies are kept for the fleet. */
   readonly stsCache?: StsCache;
   /** Of a clock that never jumps; default that of the process. */

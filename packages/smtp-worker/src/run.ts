@@ -5,7 +5,13 @@
  */
 import type { Config } from '@mailfleet/config';
 import type { ScriptPort, TranscriptPort, WorkerPort } from '@mailfleet/queue';
-import { openRejectionStore, openSessionRegistry, openStsCache, openTicketStore } from '@mailfleet/scache';
+import {
+  openFailedHandshakes,
+  openRejectionStore,
+  openSessionRegistry,
+  openStsCache,
+  openTicketStore,
+} from '@mailfleet/scache';
 import { checkLogins, LOGIN_KEY_USE, SessionPool, type SharedLogins, shareLogins } from '@mailfleet/smtp';
 import type { MailEvent, Progress, Telemetry, Watchdog } from '@mailfleet/telemetry';
 import { readFleetKey, SessionTickets, sessionLifetimeMs } from '@mailfleet/tls';
@@ -41,9 +47,10 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   const tickets = openTickets(config, queue, telemetry.log);
   const logins = openLogins(config, queue, telemetry.log);
   const stsCache = openStsCache(queue);
+  const failedHandshakes = openFailedHandshakes(queue);
   const equip = (using: Config): { readonly report: Reporting; readonly agents: DeliveryAgents } => {
     const report = reportingBy(using, telemetry);
-    const shared = { sessions, tickets, logins };
+    const shared = { sessions, tickets, logins, failedHandshakes };
     return { report, agents: new DeliveryAgents({ config: using, report, queue, shared, stsCache }) };
   };
   let equipment = equip(config);

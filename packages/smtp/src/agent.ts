@@ -16,6 +16,7 @@ import {
 } from '@mailfleet/routing';
 import {
   createTlsClient,
+  type FailedHandshakes,
   globalLevel,
   type MtaSts,
   openRequireTlsPolicy,
@@ -66,6 +67,8 @@ export interface DeliveryAgentOptions {
   readonly logins?: SharedLogins;
   /** TLS sessions that may be resumed, shared by the agents of a process; undefined: every handshake is a full one. */
   readonly tickets?: SessionTickets;
+  /** Servers whose TLS handshakes fail, as the fleet knows them; undefined: each message finds it out. */
+  readonly failedHandshakes?: FailedHandshakes;
   /** What an earlier agent of this transport learned of servers; default nothing. */
   readonly learned?: LearnedOfHosts;
   /** Clocks, timer and port number; for tests. */
@@ -202,6 +205,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         reuse,
         sasl,
         resume,
+        failedHandshakes: options.failedHandshakes,
       });
       const { generic } = around.contentRules;
       const addresses = generic && new WireAddressBook(generic, around.remark, protocol);

@@ -36,8 +36,8 @@ export type HandshakeEnd =
       /** No other host may be asked. */
       readonly final?: true;
     }
-  /** Try this address again without TLS. */
-  | { readonly kind: 'retry-plaintext' };
+  /** Try this address again without TLS; `handshake`: it was the handshake that failed. */
+  | { readonly kind: 'retry-plaintext'; readonly handshake?: true };
 
 /** What the host loop knows about the server. */
 export interface HandshakeContext {
@@ -250,7 +250,7 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
   if (typeof socket === 'string' || socket instanceof Error) {
     resumption?.failed();
     remarkNoQueueId(context, `SSL_connect error to ${session.relay}: ${handshakeError(socket)}`);
-    if (mayRetryPlaintext(context)) return { kind: 'retry-plaintext' };
+    if (mayRetryPlaintext(context)) return { kind: 'retry-plaintext', handshake: true };
     return {
       kind: 'failed',
       scope: policy.level === 'may' ? 'untold-site' : 'site',
@@ -300,13 +300,22 @@ const handshakeError = (failure: IoFailure | NodeJS.ErrnoException): string => {
   return failure.code === 'ECONNRESET' ? 'lost connection' : failure.message;
 };
 
-/** A second try in clear: only for mail that has waited, so that a passing fault or an attack at first sight does not strip TLS. */
-const mayRetryPlaintext = ({ policy, attempt, around, session }: HandshakeContext): boolean =>
+/** Nothing but the level's own courage asks for TLS. */
+export const isOpportunistic = (
+  policy: TlsPolicy,
+  attempt: Attempt,
+  session: Session,
+  { tlsWrapperMode }: Surroundings['settings'],
+): boolean =>
   policy.level === 'may' &&
   !demandsStartTls(attempt.requireTls) &&
-  // Nor does a password go out in clear that was meant for TLS.
+  // A password does not go out in clear that was meant for TLS.
   !session.hasLogin &&
-  !around.settings.tlsWrapperMode &&
+  !tlsWrapperMode;
+
+/** A second try in clear: only for mail that has waited, so that a passing fault or an attack at first sight does not strip TLS. */
+const mayRetryPlaintext = ({ policy, attempt, around, session }: HandshakeContext): boolean =>
+  isOpportunistic(policy, attempt, session, around.settings) &&
   attempt.request.activatedMs - attempt.request.envelope.arrivalMs >= around.settings.minimalBackoffMs;
 
 const ioEnd = (context: HandshakeContext, failure: IoFailure, where: string): HandshakeEnd =>

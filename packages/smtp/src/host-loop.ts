@@ -8,7 +8,9 @@
 import type { SourceAddresses } from '@mailfleet/routing';
 import {
   asciiName,
+  type FailedHandshakes,
   type InvalidPolicy,
+  isKnownToFail,
   type RequireTlsPolicy,
   type Resumption,
   requiresTls,
@@ -21,7 +23,7 @@ import type { NextRequest } from './ahead.ts';
 import type { Attempt, Failure, Surroundings } from './attempt.ts';
 import type { BatchReuse } from './batch-reuse.ts';
 import { connectTo, nameAddressPort } from './connect.ts';
-import { shakeHands, unmetDemand } from './handshake.ts';
+import { isOpportunistic, shakeHands, unmetDemand } from './handshake.ts';
 import type { FindHosts, Host, HostLookup } from './hosts.ts';
 import type { RepeatableContent } from './prefetch.ts';
 import type { Sasl } from './sasl/login.ts';
@@ -64,6 +66,8 @@ export interface HostLoopOptions {
   readonly reuse: BatchReuse | undefined;
   /** Undefined: nobody logs in. */
   readonly sasl: Sasl | undefined;
+  /** Undefined: nobody remembers servers whose handshakes fail. */
+  readonly failedHandshakes: FailedHandshakes | undefined;
   /** Begins to look for a TLS session to resume. */
   readonly resume: (host: Host, policy: TlsPolicy, destination: string) => Resumption | undefined;
 }
@@ -373,7 +377,6 @@ export class HostLoop {
     session.attempt = attempt;
     session.uses = 1;
     session.verbosity = verbosity;
-    if (policy === plaintext) session.tlsStatus = 'may:none';
     attempt.step('connected', session.relay);
     attempt.startSession(session.facts());
     const best = host.preference === bestPreference;
@@ -385,14 +388,24 @@ export class HostLoop {
     };
     const login = await sasl?.find(place);
     session.hasLogin = login !== undefined && login.kind !== 'none';
-    let end = await shakeHands({ around, attempt, session, nexthop, best, policy, tls, maps, resumption });
+    const used = (await this.#isKnownToFail(attempt, session, host, policy)) ? plaintext : policy;
+    if (used === plaintext) session.tlsStatus = 'may:none';
+    let end = await shakeHands({
+      ...{ around, attempt, session, nexthop, best, tls, maps, resumption },
+      policy: used,
+    });
     if (end.kind === 'ready' && sasl !== undefined && login !== undefined) {
       end = await sasl.logIn(session, attempt, login);
     }
     if (end.kind === 'retry-plaintext') {
       session.connection.destroy();
       attempt.endSession();
-      return await this.#visit(attempt, io, element, host, plaintext, bestPreference, onSession);
+      const { handshake } = end;
+      return await this.#visit(attempt, io, element, host, plaintext, bestPreference, () => {
+        // It answers in clear: the handshake was to blame.
+        if (handshake === true) this.#rememberFailure(host);
+        onSession();
+      });
     }
     if (end.kind === 'failed') {
       if (end.final === true) attempt.finalServer = true;
@@ -407,7 +420,7 @@ export class HostLoop {
     onSession();
     if (destination !== undefined && login?.kind !== 'error') {
       const terms = (login && sasl?.terms(place, login)) ?? [];
-      this.#options.reuse?.adopt(session, policy, host, place.destination, terms);
+      this.#options.reuse?.adopt(session, used, host, place.destination, terms);
     }
     attempt.startSession(session.facts());
     const transaction = await this.#transact(attempt, io, session);
@@ -416,6 +429,30 @@ export class HostLoop {
       return await this.#visit(attempt, io, element, host, plaintext, bestPreference, () => undefined);
     }
     return 'session';
+  }
+
+  /** Whether TLS failed with this server lately, and this message may go without. */
+  async #isKnownToFail(attempt: Attempt, session: Session, host: Host, policy: TlsPolicy): Promise<boolean> {
+    const { failedHandshakes, around } = this.#options;
+    const { settings } = around;
+    if (failedHandshakes === undefined || settings.fallbackMs === 0) return false;
+    if (!isOpportunistic(policy, attempt, session, settings)) return false;
+    if (!(await isKnownToFail(failedHandshakes, host))) return false;
+    attempt.remark(
+      `${session.relay}: TLS handshakes failed lately, delivering in clear (${settings.protocol}_tls_fallback_time)`,
+    );
+    return true;
+  }
+
+  #rememberFailure(host: Host): void {
+    const { failedHandshakes, around } = this.#options;
+    const { fallbackMs, protocol } = around.settings;
+    if (failedHandshakes === undefined || fallbackMs === 0) return;
+    failedHandshakes.remember(host, fallbackMs);
+    this.#remark(
+      `${nameAddressPort(host)}: no TLS will be tried for ${fallbackMs / 1000} s where it is optional (${protocol}_tls_fallback_time)`,
+      false,
+    );
   }
 
   /** How much of the dialogue with a host goes to the log; 0 for the usual. */

@@ -66,6 +66,8 @@ export interface AgentSettings extends ConnectSettings, ConnectionLimits, Envelo
   readonly honoursTlsRequired: boolean;
   /** `requiretls_enable` */
   readonly requireTlsEnabled: boolean;
+  /** How long a server whose handshakes fail is remembered; 0: never. */
+  readonly fallbackMs: number;
   readonly noteStarttlsOffer: boolean;
   /** Server text that waits before MAIL inside TLS ends the session. */
   readonly blockEarlyMailReply: boolean;
@@ -119,6 +121,7 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   minimalBackoffMs: config.get('minimal_backoff_time'),
   honoursTlsRequired: config.get('tls_required_enable'),
   requireTlsEnabled: config.get('requiretls_enable'),
+  fallbackMs: config.getFor(protocol, 'smtp_tls_fallback_time'),
   noteStarttlsOffer: config.getFor(protocol, 'smtp_tls_note_starttls_offer'),
   blockEarlyMailReply: config.getFor(protocol, 'smtp_tls_block_early_mail_reply'),
   logTlsFeatureStatus: config.getFor(protocol, 'smtp_log_tls_feature_status'),

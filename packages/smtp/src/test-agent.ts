@@ -46,6 +46,7 @@ export interface TestDelivery {
   readonly logins?: DeliveryAgentOptions['logins'];
   /** TLS sessions that may be resumed, likewise. */
   readonly tickets?: SessionTickets;
+  readonly failedHandshakes?: DeliveryAgentOptions['failedHandshakes'];
   /** The scheduler's hints. */
   readonly caching?: 'load' | 'load-store';
   readonly handOver?: BatchIo['handOver'];
@@ -133,6 +134,7 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
     ...(delivery.mtaSts ? { mtaSts: delivery.mtaSts } : {}),
     ...(delivery.resolver ? { resolver: delivery.resolver } : {}),
     ...(delivery.logins ? { logins: delivery.logins } : {}),
+    ...(delivery.failedHandshakes ? { failedHandshakes: delivery.failedHandshakes } : {}),
     ...(delivery.tickets ? { tickets: delivery.tickets } : {}),
     findHosts: delivery.findHosts ?? (async () => ({ kind: 'found', hosts, finalNexthop: false })),
     remark: ({ queueId, warning, text }) =>

@@ -3,6 +3,7 @@ export type { TlsaPolicy } from './dane/decide.ts';
 export type { DaneAnswer, DaneDns } from './dane/find-tlsa.ts';
 export type { ServerFacts } from './dane/open-dane.ts';
 export { distrustLine } from './distrust.ts';
+export { type FailedHandshakes, isKnownToFail, type TlsServer } from './failed-handshakes.ts';
 export { createTlsClient, type HandshakeOptions, type TlsClient } from './handshake.ts';
 export { globalLevel, parseLevel, requiresMatch, requiresTls, type TlsLevel, usesDane } from './level.ts';
 export { parseLogLevel, type TlsLogging } from './log-level.ts';

@@ -256,6 +256,17 @@ export const tlsClient = {
     lmtp: { since: '2.11' },
     doc: 'Query TLSA even for hosts in unsigned zones.',
   },
+  smtp_tls_fallback_time: {
+    type: 'time',
+    default: '1h',
+    unit: 's',
+    min: 0,
+    max: 2592000,
+    since: '0.1.0',
+    origin: 'mailfleet',
+    lmtp: { since: '0.1.0' },
+    doc: 'How long the fleet remembers a server whose TLS handshake failed and that then took mail in clear: at level may it gets mail in clear at once meanwhile. Never at a level that demands TLS, with REQUIRETLS, or where a login is sent. 0: it is found out anew for each message.',
+  },
   smtp_tls_wrappermode: {
     type: 'boolean',
     default: 'no',
