@@ -28,6 +28,7 @@ const commands: Readonly<Record<string, Load>> = {
   bounce: async () => (await import('./bounce.ts')).bounceCommand(),
   dashboard: daemon('dashboard'),
   config: async () => (await import('./config.ts')).configCommand(),
+  postmap: async () => (await import('./postmap.ts')).postmapCommand(),
   sendmail: async () => (await import('./sendmail.ts')).sendmailCommand(),
   destination: async () => (await import('./destination.ts')).destinationCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),
