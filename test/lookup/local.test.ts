@@ -1,4 +1,5 @@
 /** Tables of files, of this machine's services, and of Redis and the web. */
+import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
@@ -6,6 +7,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { promisify } from 'node:util';
 import { openTable } from '@mailfleet/lookup';
 import { freePort, installed } from '@mailfleet/test-kit';
 import { Redis } from 'ioredis';
@@ -44,6 +46,54 @@ for (const type of ['texthash', 'hash', 'btree', 'lmdb', 'cdb']) {
     };
   });
 }
+
+const postmapThere = installed(['postmap']);
+
+for (const type of ['cdb', 'lmdb']) {
+  conforms(`${type}, the file that postmap makes`, postmapThere, async () => {
+    const folder = await mkdtemp(join(directory, 'compiled-'));
+    const path = join(folder, 'table');
+    writeTableFile(join(folder, 'main.cf'), ['compatibility_level = 3.6']);
+    const write = async (more: Readonly<Record<string, string>>): Promise<void> => {
+      const lines = Object.entries({ ...ENTRIES, ...more }).filter(([key]) => !TEXT_KEYS.includes(key));
+      // Enough for a tree of several levels, and a value with pages of its own.
+      const many = Array.from({ length: 5_000 }, (_, i) => `filler${i} ${'x'.repeat(i % 50)}y`);
+      writeTableFile(path, [
+        ...lines.map(([key, value]) => `${key} ${value}`),
+        `large ${'z'.repeat(20_000)}`,
+        ...many,
+      ]);
+      await promisify(execFile)('postmap', ['-c', folder, `${type}:${path}`]);
+      await rm(path);
+    };
+    await write({});
+    const table = openTable(`${type}:${path}`);
+    expect(await table.lookup('filler4999')).toEqual({ kind: 'found', value: `${'x'.repeat(49)}y` });
+    expect(await table.lookup('large')).toEqual({ kind: 'found', value: 'z'.repeat(20_000) });
+    return {
+      spec: `${type}:${path}`,
+      without: TEXT_KEYS,
+      change: (value) => write({ 'added@example.com': value }),
+      trouble: {
+        begin: async () => writeFileSync(`${path}.${type}`, 'not a database'),
+        end: async () => {
+          await rm(`${path}.${type}`);
+          await write({});
+        },
+      },
+      ...nothing,
+    };
+  });
+}
+
+test('hash: where only the file of postmap is there, the error says what is missing', async () => {
+  const path = join(directory, 'only');
+  writeFileSync(`${path}.db`, '');
+  expect(await openTable(`hash:${path}`).lookup('x')).toMatchObject({
+    kind: 'error',
+    reason: expect.stringContaining('keep the text that postmap made it from'),
+  });
+});
 
 conforms('inline', true, async () => {
   const pairs = Object.entries(ENTRIES).map(([key, value]) => `{ ${key} = ${value} }`);

@@ -7,6 +7,7 @@
  */
 import { cidrSyntax } from './cidr-rules.ts';
 import { openPipemap, openRandmap, openUnionmap } from './combined.ts';
+import { readCdb, readLmdb } from './compiled-tables.ts';
 import { makeLdapTable } from './database/ldap.ts';
 import { makeMysqlTable } from './database/mysql.ts';
 import { makePgsqlTable } from './database/pgsql.ts';
@@ -88,7 +89,14 @@ function openBare(spec: string, options: TableOptions): BareTable {
     case 'cdb':
     case 'dbm':
     case 'sdbm':
-      return openTextTable({ path: name, fold: true, duplicates: 'first counts', warn, now });
+      return openTextTable({
+        path: name,
+        fold: true,
+        duplicates: 'first counts',
+        compiled: COMPILED[type],
+        warn,
+        now,
+      });
     case 'texthash':
       return openTextTable({ path: name, fold, duplicates: 'refuse', warn, now });
     case 'inline':
@@ -139,6 +147,16 @@ function openBare(spec: string, options: TableOptions): BareTable {
       return failedTable(`"${spec}": the table type "${type}" is not supported`);
   }
 }
+
+/** What postmap makes of a text. */
+const COMPILED = {
+  hash: { suffix: '.db' },
+  btree: { suffix: '.db' },
+  dbm: { suffix: '.pag' },
+  sdbm: { suffix: '.pag' },
+  cdb: { suffix: '.cdb', read: readCdb },
+  lmdb: { suffix: '.lmdb', read: readLmdb },
+} as const;
 
 /** The defaults of socketmap_max_query_size and socketmap_max_reply_size. */
 const SOCKETMAP_LIMITS = { querySizeBytes: 10_000, replySizeBytes: 100_000 };

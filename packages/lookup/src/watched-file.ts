@@ -2,7 +2,7 @@
  * A file whose parsed content is kept and read again when the file has changed. The check costs one stat and happens at
  * most once a second, so that a lookup in the hot path is normally a map access; a change is seen within that second.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { access, readFile, stat } from 'node:fs/promises';
 
 const CHECK_INTERVAL_MS = 1000;
 
@@ -21,19 +21,30 @@ export function watchFile<T>(
   now: () => number,
   parse: (text: string) => FileContent<T>,
 ): WatchedFile<T> {
+  return watchFirst([{ path, parse: (bytes) => parse(bytes.toString()) }], now);
+}
+
+export interface Candidate<T> {
+  readonly path: string;
+  /** May refuse the bytes by returning a reason, or by throwing one. */
+  parse(bytes: Buffer): FileContent<T>;
+}
+
+/** The content of the first of several files that is there; where none is, the reason is that of the first. */
+export function watchFirst<T>(candidates: readonly Candidate<T>[], now: () => number): WatchedFile<T> {
   let content: FileContent<T> | undefined;
   let version = '';
   let checkedAt = Number.NEGATIVE_INFINITY;
   let pending: Promise<FileContent<T>> | undefined;
 
   const refresh = async (): Promise<FileContent<T>> => {
+    const { path, parse } = await firstOf(candidates);
     try {
-      const before = await versionOf(path);
+      const before = `${path}:${await versionOf(path)}`;
       if (content === undefined || before !== version) {
-        const text = await readFile(path, 'utf8');
-        content = parse(text);
+        content = parse(await readFile(path));
         // Changed while being read: the old version makes the next check read it again.
-        version = (await versionOf(path)) === before ? before : '';
+        version = `${path}:${await versionOf(path)}` === before ? before : '';
       }
     } catch (error) {
       content = {
@@ -54,6 +65,15 @@ export function watchFile<T>(
       return pending;
     },
   };
+}
+
+async function firstOf<T>(candidates: readonly Candidate<T>[]): Promise<Candidate<T>> {
+  const [first] = candidates;
+  if (first === undefined) throw new Error('a watched file needs a path');
+  for (const candidate of candidates.length > 1 ? candidates : []) {
+    if ((await access(candidate.path).catch(() => 'absent')) === undefined) return candidate;
+  }
+  return first;
 }
 
 async function versionOf(path: string): Promise<string> {

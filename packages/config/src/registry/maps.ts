@@ -68,7 +68,7 @@ export const maps = {
     default: '16777216',
     min: 1,
     since: '2.11',
-    moot: 'indexed tables are read from the text that they are made from',
+    moot: 'tables are read into memory, mostly from the text that they are made from',
     doc: 'Initial LMDB size; doubled automatically when full.',
   },
   berkeley_db_read_buffer_size: {
@@ -76,7 +76,7 @@ export const maps = {
     default: '131072',
     min: 1,
     since: '2.0',
-    moot: 'indexed tables are read from the text that they are made from',
+    moot: 'tables are read into memory, mostly from the text that they are made from',
     doc: 'Berkeley DB cache when reading.',
   },
   berkeley_db_create_buffer_size: {
@@ -84,7 +84,7 @@ export const maps = {
     default: '16777216',
     min: 1,
     since: '2.0',
-    moot: 'indexed tables are read from the text that they are made from',
+    moot: 'tables are read into memory, mostly from the text that they are made from',
     doc: 'Berkeley DB cache when building.',
   },
   socketmap_max_query_size: {
