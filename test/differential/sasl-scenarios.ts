@@ -94,6 +94,24 @@ export const saslScenarios: readonly Scenario[] = (
       },
     },
     {
+      name: 'the user part of a sender of ours has the password',
+      servers: [offering('AUTH PLAIN')],
+      sender: 'me@client.test',
+      config: {
+        myorigin: 'client.test',
+        smtp_sender_dependent_authentication: 'yes',
+        smtp_sasl_password_maps: 'inline:{me=alice:s3cret, @client.test=bob:x}',
+      },
+    },
+    {
+      name: 'the user part of another sender has none',
+      servers: [offering('AUTH PLAIN')],
+      config: {
+        smtp_sender_dependent_authentication: 'yes',
+        smtp_sasl_password_maps: 'inline:{sender=bob:x, @example.org=alice:s3cret}',
+      },
+    },
+    {
       name: "the sender's domain has the password",
       servers: [offering('AUTH PLAIN')],
       config: {

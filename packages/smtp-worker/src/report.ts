@@ -53,12 +53,14 @@ export function traceDelivery(batch: Batch, request: DeliveryRequest, result: Re
   );
   if (!span.isRecording()) return;
   if (!own) span.addLinks(linksTo(batch.traceparent, traceparentOf(job)));
+  const login = steps.find(({ step }) => step === 'authenticated')?.detail;
   span.setAttributes({
     'mailfleet.queue_id': result.queueId,
     'mailfleet.batch_id': batch.id,
     'mailfleet.transport': batch.transport,
     'mailfleet.nexthop': batch.nexthop,
     'mailfleet.recipients': outcomes.length,
+    ...(login === undefined ? {} : { 'mailfleet.sasl_mechanism': login }),
     ...worstOf(outcomes),
   });
   for (const { atMs, step, detail } of steps)

@@ -37,7 +37,8 @@ export const openGeneric = (
   });
 };
 
-const localDomains = (config: Config, myorigin: string, warn: (sentence: string) => void) => {
+/** Whether mail of a domain is this machine's own: myorigin, mydestination, and addresses of its interfaces. */
+export const localDomains = (config: Config, myorigin: string, warn: (sentence: string) => void) => {
   const mydestination = matchDomains(config.get('mydestination'), { ...tableOptions(config), warn });
   let own: Promise<OwnAddresses> | undefined;
   return async (domain: string): Promise<boolean | { readonly error: string }> => {

@@ -68,7 +68,7 @@ export const sasl = {
     maxLength: 1,
     since: '3.9',
     lmtp: { since: '3.9' },
-    doc: 'Single character that separates user from password in a lookup result; the first occurrence counts.',
+    doc: 'Single character that separates user from password in a lookup result; the first occurrence counts. A password of the form oauth2:/file stands for access tokens, see docs/tls.md.',
   },
   smtp_sasl_auth_soft_bounce: {
     type: 'boolean',

@@ -360,3 +360,69 @@ describe('smtp_sasl_type, smtp_sasl_path, cyrus_sasl_config_path', () => {
     ]);
   });
 });
+
+describe('lmtp_sasl_auth_enable, lmtp_sasl_password_maps and their kin', () => {
+  const lmtp = {
+    lmtp_sasl_auth_enable: 'yes',
+    lmtp_sasl_password_maps: PASSWORDS,
+    lmtp_sasl_security_options: 'noanonymous',
+  };
+  const hello = (...keywords: readonly string[]): string[] =>
+    greet(...keywords).map((line) => line.replace('EHLO', 'LHLO'));
+  const send = (script: readonly string[], config: Record<string, string> = {}): ReturnType<typeof talk> =>
+    talk(script, { ...lmtp, smtp_sasl_auth_enable: 'no', ...config }, { protocol: 'lmtp' });
+  const accepted = ['C: AUTH PLAIN *', 'S: 235 ok'];
+
+  it('logs in with settings of its own', async () => {
+    const { outcomes } = await send([...hello('AUTH PLAIN'), ...accepted, ...message()]);
+    expect(outcomes).toMatchObject([{ kind: 'delivered' }]);
+    const off = await send([...hello('AUTH PLAIN'), ...message()], { lmtp_sasl_auth_enable: 'no' });
+    expect(off.outcomes).toMatchObject([{ kind: 'delivered' }]);
+  });
+
+  it('lmtp_sasl_security_options, lmtp_sasl_mechanism_filter', async () => {
+    const { verdicts } = await send([...hello('AUTH PLAIN'), 'C: QUIT'], {
+      lmtp_sasl_security_options: 'noplaintext',
+    });
+    expect(verdicts).toEqual([NO_MECHANISM]);
+    await send([...hello('AUTH PLAIN LOGIN'), 'C: AUTH LOGIN', 'S: 535 no', 'C: QUIT'], {
+      lmtp_sasl_mechanism_filter: 'login',
+    });
+  });
+
+  it('lmtp_sasl_password_result_delimiter, lmtp_send_dummy_mail_auth', async () => {
+    const mail = 'C: MAIL FROM:<sender@example.org> AUTH=<>';
+    const login = `C: AUTH PLAIN ${base64('\0alice\0s3:cret')}`;
+    await send([...hello('AUTH PLAIN'), login, 'S: 235 ok', ...message(mail)], {
+      lmtp_sasl_password_maps: 'inline:{mx1.test=alice|s3:cret}',
+      lmtp_sasl_password_result_delimiter: '|',
+      lmtp_send_dummy_mail_auth: 'yes',
+    });
+  });
+
+  it('lmtp_sasl_auth_soft_bounce', async () => {
+    const script = [...hello('AUTH PLAIN'), 'C: AUTH PLAIN *', 'S: 535 5.7.8 no', 'C: QUIT'];
+    expect((await send(script)).verdicts[0]).toMatch(/^deferred 4\.7\.8/);
+    expect((await send(script, { lmtp_sasl_auth_soft_bounce: 'no' })).verdicts[0]).toMatch(
+      /^bounced 5\.7\.8/,
+    );
+  });
+
+  it('lmtp_sender_dependent_authentication has no effect', async () => {
+    await send([...hello('AUTH PLAIN'), `C: AUTH PLAIN ${PLAIN}`, 'S: 235 ok', ...message()], {
+      lmtp_sender_dependent_authentication: 'yes',
+      lmtp_sasl_password_maps: 'inline:{sender@example.org=b:b, mx1.test=alice:s3cret}',
+    });
+  });
+
+  it('lmtp_sasl_type, lmtp_sasl_path', async () => {
+    const { remarks } = await send([...hello('AUTH PLAIN'), ...accepted, ...message()], {
+      lmtp_sasl_type: 'dovecot',
+      lmtp_sasl_path: 'private/auth',
+    });
+    expect(remarks).toEqual([
+      'warning: lmtp_sasl_type = dovecot: logins use the built-in mechanisms, as for every type',
+      'warning: lmtp_sasl_path = private/auth is not used: the built-in mechanisms need no plug-in and no server',
+    ]);
+  });
+});

@@ -5,7 +5,7 @@
  * other way ends in a login or in a failure of the whole session, after which the next line is QUIT. An exchange is never cancelled.
  */
 import type { Config } from '@mailfleet/config';
-import { matchDomains } from '@mailfleet/lookup';
+import { matchDomains, tableOptions } from '@mailfleet/lookup';
 import type { Attempt, Surroundings } from '../attempt.ts';
 import type { Protocol } from '../delivery.ts';
 import type { HandshakeEnd } from '../handshake.ts';
@@ -46,8 +46,13 @@ export const openSasl = (options: SaslOptions): Sasl | undefined => {
   const { config, protocol } = options;
   const settings = saslSettings(config, protocol);
   if (settings === undefined) return undefined;
-  const logins = openLogins(settings, config.get('recipient_delimiter'));
-  const filter = settings.mechanismFilter.length === 0 ? undefined : matchDomains(settings.mechanismFilter);
+  const warn = (text: string): void =>
+    options.around.remark({ kind: 'remark', program: protocol, warning: true, text });
+  const logins = openLogins(settings, config, warn);
+  const filter =
+    settings.mechanismFilter.length === 0
+      ? undefined
+      : matchDomains(settings.mechanismFilter, { ...tableOptions(config), warn });
   const rejections = settings.rejections && openRejections(settings.rejections, options.logins);
   const { around } = options;
   const { tokens } = options.logins;

@@ -4,9 +4,11 @@
  *
  * A login keeps its password where neither JSON nor an inspected object shows it.
  */
-import { type LookupResult, openMaps } from '@mailfleet/lookup';
+import type { Config } from '@mailfleet/config';
+import { type LookupResult, openMaps, tableOptions } from '@mailfleet/lookup';
 import { lookupKeys, senderKeys } from '@mailfleet/routing';
 import type { FleetKey } from '@mailfleet/tls';
+import { localDomains } from '../generic-rules.ts';
 import type { SaslSettings } from './settings.ts';
 
 export class Login {
@@ -47,12 +49,30 @@ export interface Logins {
   find(place: LoginPlace): Promise<LoginLookup>;
 }
 
-/** @param delimiters `recipient_delimiter` */
-export const openLogins = (settings: SaslSettings, delimiters: string): Logins => {
-  const table = openMaps(settings.passwordMaps);
+export const openLogins = (
+  settings: SaslSettings,
+  config: Config,
+  warn: (sentence: string) => void,
+): Logins => {
+  const table = openMaps(settings.passwordMaps, { ...tableOptions(config), warn });
+  const delimiters = config.get('recipient_delimiter');
+  const isLocal = localDomains(config, config.get('myorigin'), warn);
+
+  /** Address, without its extension, both without a domain that is ours, then `@domain`. */
+  const askBySender = async (sender: string): Promise<LookupResult> => {
+    const keys = senderKeys(sender, delimiters);
+    const domainKey = keys.pop();
+    const whole = await lookupKeys(table, keys);
+    if (whole.kind !== 'miss' || domainKey === undefined) return whole;
+    const local = await isLocal(domainKey.key.slice(1));
+    if (typeof local === 'object') return { kind: 'error', reason: local.error };
+    const users = keys.map(({ key }) => ({ key: key.slice(0, key.lastIndexOf('@')), partial: true }));
+    return await lookupKeys(table, [...(local ? users : []), domainKey]);
+  };
+
   const ask = async ({ sender, host, destination }: LoginPlace): Promise<LookupResult> => {
-    if (settings.senderDependent && sender !== '') {
-      const bySender = await lookupKeys(table, senderKeys(sender, delimiters));
+    if (settings.senderDependent && sender.includes('@')) {
+      const bySender = await askBySender(sender);
       if (bySender.kind !== 'miss') return bySender;
     }
     const byHost = await table.lookup(host);

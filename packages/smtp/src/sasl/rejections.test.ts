@@ -118,6 +118,28 @@ describe('is tried again', () => {
   });
 });
 
+it('lmtp_sasl_auth_cache_name, lmtp_sasl_auth_cache_time: LMTP remembers apart from SMTP', async () => {
+  const lmtp = await startSmtpServer({
+    protocol: 'lmtp',
+    keywords: ['AUTH PLAIN'],
+    hooks: { auth: '535 5.7.8 no' },
+  });
+  const config = {
+    lmtp_sasl_auth_enable: 'yes',
+    lmtp_sasl_security_options: 'noanonymous',
+    lmtp_sasl_password_maps: 'inline:{mx1.test=alice:s3cret}',
+    lmtp_sasl_auth_cache_name: 'proxy:lmtp',
+    lmtp_sasl_auth_cache_time: '1h',
+  };
+  const more = { protocol: 'lmtp', servers: [lmtp] } as const;
+  await send();
+  expect((await send(config, more)).verdicts[0]).not.toContain('[CACHED]');
+  expect((await send(config, more)).verdicts[0]).toContain('SASL [CACHED] authentication failed');
+  steadyMs = 3_600_000;
+  expect((await send(config, more)).verdicts[0]).not.toContain('[CACHED]');
+  await lmtp.close();
+});
+
 it('what is stored holds neither name, host nor password, nor a digest that could be tried out', async () => {
   await send();
   expect(stored.size).toBe(1);

@@ -78,6 +78,26 @@ describe('smtp_sasl_tls_security_options, smtp_sasl_tls_verified_security_option
     },
   );
 
+  it.each([
+    ['lmtp_sasl_tls_security_options', 'encrypt'],
+    ['lmtp_sasl_tls_verified_security_options', 'verify'],
+  ])('%s, at level %s', async (name, level) => {
+    const wrapped = (value: string) =>
+      talk(
+        { protocol: 'lmtp', tls, keywords: ['AUTH PLAIN'] },
+        {
+          lmtp_tls_security_level: level,
+          lmtp_tls_CAfile: authority.ca.certFile,
+          lmtp_sasl_auth_enable: 'yes',
+          lmtp_sasl_password_maps: 'inline:{mx1.test=alice:s3cret}',
+          [name]: value,
+        },
+        { protocol: 'lmtp' },
+      );
+    expect(chosen((await wrapped('noanonymous')).server)).toBe('PLAIN');
+    expect(chosen((await wrapped('noplaintext')).server)).toBe('-');
+  });
+
   it('by default are those for sessions in clear', async () => {
     const { verdicts } = await talk({ tls, keywords: ['AUTH PLAIN'] }, {});
     expect(verdicts[0]).toMatch(/: no mechanism available$/);
