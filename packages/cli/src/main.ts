@@ -35,6 +35,7 @@ const commands: Readonly<Record<string, Load>> = {
   queue: async () => (await import('./queue.ts')).queueCommand(),
   qshape: async () => (await import('./qshape.ts')).qshapeCommand(),
   sessions: async () => (await import('./sessions.ts')).sessionsCommand(),
+  verify: async () => (await import('./verify.ts')).verifyCommand(),
   log: async () => (await import('./log.ts')).logCommand(),
 };
 

@@ -283,6 +283,7 @@ const trustsAnybody = (config: Config): boolean =>
 /** What one may do on a session the other may too: neither REQUIRETLS nor TLS-Required tells them apart. */
 const wantsSameTls = ({ envelope }: DeliveryRequest, following: DeliveryRequest | undefined): boolean =>
   following !== undefined &&
+  following.envelope.probe !== true &&
   (envelope.requireTls === true) === (following.envelope.requireTls === true) &&
   (envelope.tlsOptional === true) === (following.envelope.tlsOptional === true);
 

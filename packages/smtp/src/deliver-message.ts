@@ -12,6 +12,8 @@ export interface OneMessage {
   readonly recipients: readonly string[];
   /** Header and body; lines may end in LF or CR LF. */
   readonly content: Buffer;
+  /** Only ask whether the recipients are taken: nothing is delivered (smtp_address_verify_target). */
+  readonly probe?: true;
 }
 
 /**
@@ -40,6 +42,7 @@ export const deliverMessage = async (agent: DeliveryAgent, message: OneMessage):
             sizeBytes: message.content.length,
             arrivalMs: now,
             createdMs: now,
+            ...(message.probe === true ? { probe: true } : {}),
           },
           recipients: message.recipients.map((address, index) => ({ index, address })),
           contentShard: 0,

@@ -45,6 +45,8 @@ export interface Envelope {
   /** Body label of the 8BITMIME extension; absent when the sender gave none. */
   readonly encoding?: '7bit' | '8bit';
   readonly smtputf8?: boolean;
+  /** An address probe: the transaction ends before content, where smtp_address_verify_target says. */
+  readonly probe?: true;
   /** Decoded ENVID. */
   readonly envid?: string;
   readonly ret?: 'FULL' | 'HDRS';

@@ -316,7 +316,9 @@ export const isOpportunistic = (
 /** A second try in clear: only for mail that has waited, so that a passing fault or an attack at first sight does not strip TLS. */
 const mayRetryPlaintext = ({ policy, attempt, around, session }: HandshakeContext): boolean =>
   isOpportunistic(policy, attempt, session, around.settings) &&
-  attempt.request.activatedMs - attempt.request.envelope.arrivalMs >= around.settings.minimalBackoffMs;
+  // A probe has no second chance.
+  (attempt.request.envelope.probe === true ||
+    attempt.request.activatedMs - attempt.request.envelope.arrivalMs >= around.settings.minimalBackoffMs);
 
 const ioEnd = (context: HandshakeContext, failure: IoFailure, where: string): HandshakeEnd =>
   context.session.plaintextRetry

@@ -45,6 +45,8 @@ export interface AgentSettings extends ConnectSettings, ConnectionLimits, Envelo
   /** Send small contents with BDAT where the server takes it. */
   readonly chunking: boolean;
   readonly lineLimit: number;
+  /** Stage after which an address probe knows enough. */
+  readonly verifyTarget: 'rcpt' | 'data';
   readonly softBounce: boolean;
   /** Those of `notify_classes` that a session's transcript is for. */
   readonly transcriptClasses: ReadonlySet<string>;
@@ -98,6 +100,7 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   transactionPipelining: config.getFor(protocol, 'smtp_transaction_pipelining'),
   minDataRate: config.getFor(protocol, 'smtp_min_data_rate'),
   chunking: config.getFor(protocol, 'smtp_chunking'),
+  verifyTarget: config.getFor(protocol, 'smtp_address_verify_target'),
   lineLimit: config.getFor(protocol, 'smtp_line_length_limit'),
   lineLengthLimit: config.get('line_length_limit'),
   utf8Replies: config.get('smtputf8_enable'),

@@ -170,12 +170,25 @@ export class Transaction {
       this.#queue(rcpt, 'rcpt');
     }
 
+    if (this.#probes === 'rcpt') return await this.#abort();
     if (this.#mustSync('DATA') && !(await this.#sync())) return this.#ended();
     if (this.#isSynchronized && this.#accepted.length === 0) return await this.#abort();
     this.#queue('DATA', 'data');
     if (!(await this.#sync())) return this.#ended();
     if (this.#dataRejected) return await this.#abort();
-    return await this.#sendContent();
+    return this.#probes === 'data' ? this.#hangUp() : await this.#sendContent();
+  }
+
+  /** Where an address probe ends; undefined: it is mail. */
+  get #probes(): 'rcpt' | 'data' | undefined {
+    const { attempt, around } = this.#context;
+    return attempt.request.envelope.probe === true ? around.settings.verifyTarget : undefined;
+  }
+
+  /** Nothing but content may follow the server's 354, not even QUIT: the connection ends. */
+  #hangUp(): TransactionEnd {
+    this.#context.attempt.sessionCompleted();
+    return { kind: 'broken' };
   }
 
   /** The server answers what it was not asked yet: somebody may have put words into its mouth before TLS began. */
@@ -231,6 +244,7 @@ export class Transaction {
     const { attempt, session, around, content } = this.#context;
     const { settings, chunkingMemory } = around;
     const { features } = session;
+    if (this.#probes !== undefined) return undefined;
     if (!settings.chunking || !features.chunking || !this.#pipelining || session.delayDot) return undefined;
     if (!isSmall(content)) return undefined;
     if (!chunkingMemory.mayTry(session.endpoint)) return undefined;
@@ -383,13 +397,16 @@ export class Transaction {
         const position = this.#rcpts[this.#rcptReplies++];
         if (this.#rcptReplies === this.#rcpts.length) attempt.step('rcpt');
         if (this.#mailRejected || position === undefined) break;
-        if (digit === 2) this.#accepted.push(position);
+        if (digit === 2 && this.#probes === 'rcpt') attempt.deliver(position, reply);
+        else if (digit === 2) this.#accepted.push(position);
         else attempt.failOne(position, this.#rejection(reply, 'RCPT TO command'));
         break;
       }
       case 'data':
         attempt.step('data');
-        if (digit !== 3) {
+        if (digit === 3 && this.#probes === 'data') {
+          for (const position of this.#accepted) attempt.deliver(position, reply);
+        } else if (digit !== 3) {
           this.#dataRejected = true;
           if (this.#accepted.length > 0) attempt.failAll('message', this.#rejection(reply, 'DATA command'));
         }
