@@ -8,6 +8,7 @@ export {
 export { dateDigits, mailDate } from './date.ts';
 export type { CheckClass, CheckMaps, Note } from './delivery/checks.ts';
 export { ContentFilter, type FilterFailure, type FilterPlan } from './delivery/filter.ts';
+export { DkimSigning } from './dkim/signing.ts';
 export { protocolName, type Receipt, receivedHeader } from './received.ts';
 export { GenericMap } from './rewriting/generic.ts';
 export { type StructureLimits, structureLimits } from './structure/limits.ts';

@@ -1,5 +1,6 @@
 /**
- * What main.cf wants done to contents at delivery: header and body checks, addresses in headers, 7-bit conversion for servers that need it.
+ * What main.cf wants done to contents at delivery: header and body checks, addresses in headers, 7-bit conversion for servers that need
+ * it, DKIM signatures.
  * Opened once per agent. Most messages need nothing of it, and then go out as they are stored.
  */
 import type { Config } from '@mailfleet/config';
@@ -7,6 +8,7 @@ import { openMaps, tableOptions } from '@mailfleet/lookup';
 import {
   type CheckClass,
   type CheckMaps,
+  DkimSigning,
   type FilterPlan,
   type GenericMap,
   structureLimits,
@@ -19,6 +21,8 @@ import { openGeneric } from './generic-rules.ts';
 export interface ContentRules {
   /** Undefined: smtp_generic_maps is empty. */
   readonly generic: GenericMap | undefined;
+  /** Undefined: smtp_dkim_signing_maps is empty. */
+  readonly dkim: DkimSigning | undefined;
   /** Undefined: the content goes out as it is. */
   planFor(envelope: Envelope, features: Features, settings: EnvelopeSettings): FilterPlan | undefined;
 }
@@ -45,11 +49,27 @@ export const openContentRules = (
   const plans = { plain: { ...plan, convert: false }, converting: { ...plan, convert: true } };
   return {
     generic,
+    dkim: openDkim(config, protocol, warn),
     planFor: (envelope, features, settings) => {
       if (convertsContent(envelope, features, settings)) return plans.converting;
       return always ? plans.plain : undefined;
     },
   };
+};
+
+const openDkim = (
+  config: Config,
+  protocol: Protocol,
+  warn: (sentence: string) => void,
+): DkimSigning | undefined => {
+  const specs = config.getFor(protocol, 'smtp_dkim_signing_maps');
+  if (specs.length === 0) return undefined;
+  return new DkimSigning({
+    name: `${protocol}_dkim_signing_maps`,
+    table: openMaps(specs, { ...tableOptions(config), warn }),
+    headers: config.getFor(protocol, 'smtp_dkim_signed_headers'),
+    steadyNow: () => performance.now(),
+  });
 };
 
 const openChecks = (config: Config, protocol: Protocol, warn: (sentence: string) => void): CheckMaps =>

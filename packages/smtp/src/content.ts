@@ -60,6 +60,18 @@ export class ContentEncoder {
     return this.#take();
   }
 
+  /** The next piece as a receiver will see it, its dots not stuffed. */
+  encodeUnstuffed(chunk: Uint8Array): Buffer {
+    this.#stuffing = false;
+    return this.encode(chunk);
+  }
+
+  endUnstuffed(): Buffer {
+    this.#open(16);
+    this.#endLine();
+    return this.#take();
+  }
+
   /** What follows the last piece: the end of an unfinished line, the final dot and `tail`. */
   end(tail: string): Buffer {
     this.#open(16 + tail.length);

@@ -474,6 +474,7 @@ export class HostLoop {
       attempt,
       session,
       content,
+      again: () => io.content.take(),
       beforeDot: io.beforeDot,
       keeps: () => io.wanted() || this.#options.reuse?.mayPark(session) === true,
       next: io.next,

@@ -13,13 +13,14 @@
  * connection is good for afterwards.
  */
 import { setImmediate as immediate } from 'node:timers/promises';
-import { ContentFilter, type FilterFailure } from '@mailfleet/mime';
+import type { FilterFailure } from '@mailfleet/mime';
 import { inStep, type NextRequest, type Opening, openingOf } from './ahead.ts';
 import type { Attempt, Failure, Surroundings } from './attempt.ts';
 import type { IoFailure } from './connection.ts';
 import { ContentEncoder } from './content.ts';
 import { mailCommand, rcptCommand, xforwardCommands } from './envelope.ts';
 import { ioFailureOf } from './handshake.ts';
+import { foldingNote, isSmall, OutgoingContent, piecesOf } from './outgoing.ts';
 import { isSafe } from './quote.ts';
 import { type Reply, replyText } from './reply.ts';
 import type { Session } from './session.ts';
@@ -52,6 +53,8 @@ export interface TransactionContext {
   readonly attempt: Attempt;
   readonly session: Session;
   readonly content: Content;
+  /** The content once more, if it is a stream that was read. */
+  readonly again: () => Promise<Content | undefined>;
   /** Called just before the final dot with the indexes of the recipients that it may deliver to. */
   readonly beforeDot: (recipients: readonly number[]) => void;
   /** The session is to stay open: for another request, or to be parked. */
@@ -64,8 +67,6 @@ export interface TransactionContext {
 const STALE_IO_MS = 10_000;
 /** Content that may wait in this process before the sender waits for the network. */
 const BACKLOG_BYTES = 256 * 1024;
-/** Larger contents go out in pieces, so that no encoded copy of the whole exists. */
-const PIECE_BYTES = 64 * 1024;
 
 /** A server that has not shown yet that it answers an opening sent ahead gets no more time than this to begin. */
 const FIRST_AHEAD_MS = 10_000;
@@ -92,7 +93,9 @@ export class Transaction {
   #bdatUnknown = false;
   #delivered = false;
   /** What the content goes through on its way out; undefined: nothing. */
-  readonly #filter: ContentFilter | undefined;
+  readonly #outgoing: OutgoingContent | undefined;
+  /** What came out of it. */
+  #prepared: Content | undefined;
   #end: TransactionEnd | undefined;
 
   constructor(context: TransactionContext) {
@@ -100,8 +103,12 @@ export class Transaction {
     this.#pipelining = context.session.features.pipelining;
     const { attempt, session, around } = context;
     const { envelope } = attempt.request;
+    const { dkim } = around.contentRules;
     const plan = around.contentRules.planFor(envelope, session.features, around.settings);
-    this.#filter = plan && new ContentFilter(plan, (text, warning) => attempt.remark(text, warning));
+    if (plan === undefined && dkim === undefined) return;
+    const { lineLimit } = around.settings;
+    const note = (text: string, warning: boolean): void => attempt.remark(text, warning);
+    this.#outgoing = new OutgoingContent({ plan, dkim, lineLimit, note, again: context.again });
   }
 
   async run(): Promise<TransactionEnd> {
@@ -128,14 +135,15 @@ export class Transaction {
     }
     this.#refuseUnsafe();
     const chunked = this.#chunkedOpening();
-    if (chunked !== undefined) {
-      const content =
-        this.#filter === undefined ? chunked.content : await this.#filter.whole(chunked.content);
-      const failure = this.#filter?.failure;
-      if (failure === undefined) return await this.#sendChunked(chunked.commands, content);
-      this.#contentFailure(failure);
-      return { kind: 'untouched' };
+    // A signature stands before what it signs: a large content is read now, and once more when it is sent.
+    if (
+      chunked !== undefined ||
+      (around.contentRules.dkim !== undefined && !isSmall(this.#context.content))
+    ) {
+      if (this.#outgoing !== undefined && !(await this.#prepare(this.#outgoing)))
+        return { kind: 'untouched' };
     }
+    if (chunked !== undefined) return await this.#sendChunked(chunked);
 
     const rcpts = attempt.recipients.flatMap((_, position) =>
       attempt.isUnmarked(position) ? [position] : [],
@@ -240,7 +248,7 @@ export class Transaction {
   }
 
   /** MAIL and RCPT commands, when the content may follow them in the same write (RFC 3030 section 2). */
-  #chunkedOpening(): { readonly commands: Opening; readonly content: Buffer } | undefined {
+  #chunkedOpening(): Opening | undefined {
     const { attempt, session, around, content } = this.#context;
     const { settings, chunkingMemory } = around;
     const { features } = session;
@@ -251,18 +259,19 @@ export class Transaction {
     if (attempt.recipients.some((_, position) => !attempt.isUnmarked(position))) return undefined;
     const request = { ...attempt.request, recipients: attempt.recipients };
     const { needsSmtputf8, wire } = attempt;
-    const commands = openingOf({ request, needsSmtputf8, wire }, features, settings, {
+    return openingOf({ request, needsSmtputf8, wire }, features, settings, {
       requireTls: attempt.requireTls !== undefined,
     });
-    return commands && { commands, content };
   }
 
   /**
    * The whole transaction in one write: the content of a small message is cheaper than the round trip that would tell whether
    * someone wants it. From here on the message may be delivered, so the in-doubt mark comes first.
    */
-  async #sendChunked(commands: Opening, content: Buffer): Promise<TransactionEnd> {
+  async #sendChunked(commands: Opening): Promise<TransactionEnd> {
     const { attempt, session, around } = this.#context;
+    const content = this.#prepared ?? this.#context.content;
+    if (!Buffer.isBuffer(content)) throw new Error(`${attempt.queueId} has no content that fits a chunk`);
     const { endpoint, connection } = session;
     const proven = around.chunkingMemory.isProven(endpoint);
     const keep = this.#keep();
@@ -466,9 +475,7 @@ export class Transaction {
   #encoder(): ContentEncoder {
     const { attempt, around } = this.#context;
     const { lineLimit } = around.settings;
-    return new ContentEncoder(lineLimit, () =>
-      attempt.remark(`breaking line > ${lineLimit} bytes with <CR><LF>SPACE`),
-    );
+    return new ContentEncoder(lineLimit, () => attempt.remark(foldingNote(lineLimit)));
   }
 
   async #sendContent(): Promise<TransactionEnd> {
@@ -480,11 +487,11 @@ export class Transaction {
       this.#queue('.', 'dot');
       return await this.#finish(keep, false);
     }
-    const filter = this.#filter;
-    let { content } = this.#context;
-    if (filter !== undefined)
-      content = isSmall(content) ? await filter.whole(content) : filter.stream(content);
-    if (filter?.failure !== undefined) return this.#contentRefused(filter.failure);
+    const outgoing = this.#outgoing;
+    if (outgoing !== undefined && this.#prepared === undefined && !(await this.#prepare(outgoing))) {
+      return { kind: 'broken' };
+    }
+    const content = this.#prepared ?? this.#context.content;
     const encoder = this.#encoder();
     const quitsAlong = !keep && this.#pipelining;
     const tail = (): string => (quitsAlong ? 'QUIT\r\n' : keep ? this.#openNext() : '');
@@ -496,7 +503,10 @@ export class Transaction {
     } else {
       const sent = await this.#sendPieces(encoder, content);
       if (sent !== 'sent') return sent;
-      if (filter?.failure !== undefined) return this.#contentRefused(filter.failure);
+      if (outgoing?.failure !== undefined) {
+        this.#contentRefused(outgoing.failure);
+        return { kind: 'broken' };
+      }
       if (session.delayDot) {
         const failure = await connection.drained(around.settings.timeouts.dataXfer);
         if (failure !== undefined) return await this.#contentFailed(failure);
@@ -515,17 +525,32 @@ export class Transaction {
     return await this.#finish(keep, quitsAlong);
   }
 
-  /** Found on the way to be unfit. After DATA only the end of the connection keeps the server from taking what it has. */
-  #contentRefused(failure: FilterFailure): TransactionEnd {
-    this.#contentFailure(failure);
-    return { kind: 'broken' };
+  /** False: the recipients are marked, and no message must be ended. */
+  async #prepare(outgoing: OutgoingContent): Promise<boolean> {
+    try {
+      this.#prepared = await outgoing.prepare(this.#context.content);
+    } catch (error) {
+      this.#unreadable(error);
+      return false;
+    }
+    if (outgoing.failure !== undefined) this.#contentRefused(outgoing.failure);
+    return outgoing.failure === undefined;
   }
 
-  #contentFailure(failure: FilterFailure): void {
+  /** After DATA only the end of the connection keeps the server from taking what it has. */
+  #contentRefused(failure: FilterFailure): void {
     const { attempt, session } = this.#context;
-    const reason =
-      failure.kind === 'unfit' ? failure.reason : `local data error while talking to ${session.name}`;
-    attempt.failAll('message', { status: failure.kind === 'unfit' ? '5.6.0' : '4.3.0', reason });
+    const unfit = failure.kind === 'unfit';
+    const reason = unfit ? failure.reason : `local data error while talking to ${session.name}`;
+    attempt.failAll('message', { status: unfit ? '5.6.0' : '4.3.0', reason });
+  }
+
+  /** Not the message's fault for all we know: deferred. */
+  #unreadable(error: unknown): void {
+    const { attempt } = this.#context;
+    attempt.remark(`content cannot be read: ${error instanceof Error ? error.message : String(error)}`, true);
+    attempt.finalServer = true;
+    attempt.failAll('message', { status: '4.3.0', reason: 'unreadable mail queue entry' });
   }
 
   /** The next request's commands, to be written behind the dot; empty where its turn must wait for the reply. */
@@ -544,10 +569,10 @@ export class Transaction {
   }
 
   async #sendPieces(encoder: ContentEncoder, content: Content): Promise<'sent' | TransactionEnd> {
-    const { session, attempt, around } = this.#context;
+    const { session, around } = this.#context;
     const { connection } = session;
     try {
-      for await (const piece of Buffer.isBuffer(content) ? piecesOf(content) : content) {
+      for await (const piece of piecesOf(content)) {
         // A server that hangs up may have said why. A write that fails makes that unreadable, so reading comes first.
         await immediate();
         connection.write(encoder.encode(piece));
@@ -559,12 +584,9 @@ export class Transaction {
       }
       return 'sent';
     } catch (error) {
-      // Not the message's fault for all we know: deferred. The server must not see a dot, so the connection goes.
-      const why = error instanceof Error ? error.message : String(error);
-      attempt.remark(`content cannot be read: ${why}`, true);
+      // The server must not see a dot, so the connection goes.
       session.wentWrong('data');
-      attempt.finalServer = true;
-      attempt.failAll('message', { status: '4.3.0', reason: 'unreadable mail queue entry' });
+      this.#unreadable(error);
       return { kind: 'broken' };
     }
   }
@@ -626,12 +648,4 @@ export class Transaction {
   #ended(): TransactionEnd {
     return this.#end ?? { kind: 'broken' };
   }
-}
-
-const isSmall = (content: Content): content is Buffer =>
-  Buffer.isBuffer(content) && content.length <= PIECE_BYTES;
-
-function* piecesOf(content: Buffer): Generator<Buffer> {
-  for (let from = 0; from < content.length; from += PIECE_BYTES)
-    yield content.subarray(from, from + PIECE_BYTES);
 }

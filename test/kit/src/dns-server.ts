@@ -274,7 +274,8 @@ function recordOf(name: string, type: RecordType, text: string, ttl = DEFAULT_TT
       };
     }
     case 'TXT':
-      return { ...about, type, data: text };
+      // A string of a record holds 255 bytes (RFC 1035 section 3.3); a longer text is several.
+      return { ...about, type, data: text.match(/.{1,255}/gs) ?? '' };
     case 'A':
     case 'AAAA':
     case 'CNAME':

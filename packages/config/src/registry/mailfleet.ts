@@ -128,6 +128,24 @@ export const mailfleet = {
     lmtp: {},
     doc: 'Send a message of up to 64 kB to a server with PIPELINING and CHUNKING in one round trip: MAIL, RCPT and the content as one BDAT chunk. The content then goes out before it is known whether a recipient is accepted.',
   },
+  smtp_dkim_signing_maps: {
+    type: 'maps',
+    default: '',
+    since: '0.1.0',
+    origin: 'mailfleet',
+    lmtp: {},
+    doc: 'Who signs mail with DKIM (docs/dkim.md): by the domain of the From address, `selector:/key/file`, several with commas between. A message whose signer cannot be found out or whose key cannot be read is deferred.',
+  },
+  smtp_dkim_signed_headers: {
+    type: 'list',
+    default:
+      'from, sender, reply-to, subject, date, message-id, to, cc, mime-version, content-type, content-transfer-encoding, resent-date, resent-from, resent-sender, resent-to, resent-cc, resent-message-id, in-reply-to, references, list-id, list-help, list-unsubscribe, list-unsubscribe-post, list-subscribe, list-post, list-owner, list-archive',
+    minLength: 1,
+    since: '0.1.0',
+    origin: 'mailfleet',
+    lmtp: {},
+    doc: 'Headers that a DKIM signature covers, those that the message has; From must be among them.',
+  },
   intake_smtp_listen: {
     type: 'list',
     default: '127.0.0.1:2525',

@@ -29,8 +29,8 @@ export type RewriteHeader = (
   note: Note,
 ) => Promise<{ readonly bytes: Buffer } | { readonly error: string }>;
 
-/** The message itself is to blame, or a table that could not be asked; the log has the reason of the latter. */
-export type FilterFailure = { readonly kind: 'unfit'; readonly reason: string } | { readonly kind: 'lookup' };
+/** The message itself is to blame, or something of ours such as a table; the log has the reason of the latter. */
+export type FilterFailure = { readonly kind: 'unfit'; readonly reason: string } | { readonly kind: 'local' };
 
 /** Pieces in which a whole content is taken, so that no two copies of it exist. */
 const PIECE_BYTES = 64 * 1024;
@@ -123,7 +123,7 @@ export class ContentFilter {
   #lookupFailed(what: string, reason: string | undefined): void {
     if (reason === undefined) return;
     this.#note(`smtp ${what} lookup error: ${reason}`, true);
-    this.failure = { kind: 'lookup' };
+    this.failure = { kind: 'local' };
   }
 
   #taken(): Buffer {
