@@ -43,7 +43,7 @@ test('the LMTP forms', () => {
   });
   expect(findParameter('lmtp_lhlo_timeout')).toMatchObject({ mirrorOf: 'smtp_helo_timeout', seed: true });
   expect(findParameter('lmtp_requiretls_policy')?.default).toBe('opportunistic');
-  expect(parameters.filter(({ mirrorOf }) => mirrorOf !== undefined)).toHaveLength(133);
+  expect(parameters.filter(({ mirrorOf }) => mirrorOf !== undefined)).toHaveLength(135);
 });
 
 test('the forms of transports are known by their ending', () => {
