@@ -235,7 +235,10 @@ it('smtp_dkim_signed_headers: those, where they are there; the others may change
   const config = { ...rsaFor('example.com'), smtp_dkim_signed_headers: 'from, subject, x-none' };
   const { raw } = await send({ content: message('x\r\n'), config });
   const text = String(raw[0]);
-  const signed = /[ \t]h=([^;]+);/.exec(text)?.[1]?.toLowerCase().split(/[:\s]+/);
+  const signed = /[ \t]h=([^;]+);/
+    .exec(text)?.[1]
+    ?.toLowerCase()
+    .split(/[:\s]+/);
   expect(signed?.toSorted()).toEqual(['from', 'subject']);
   expect(await verdicts(Buffer.from(text.replace('To: bob', 'To: rob')))).toEqual(GOOD);
   expect(await verdicts(Buffer.from(text.replace('a  message', 'another')))).not.toEqual(GOOD);
