@@ -1,6 +1,7 @@
 /**
  * Blocks of IP addresses, as cidr tables and network lists write them: `10.0.0.0/8`, `[2001:db8::]/32`, or one address.
- * Bits of the host part must be zero. An IPv4 address inside IPv6 (`::ffff:10.0.0.1`) counts as IPv4.
+ * Bits of the host part must be zero. An IPv4 address inside IPv6 (`::ffff:10.0.0.1`) counts as IPv4 in lists, and as what it is
+ * in cidr tables.
  */
 import ipaddr from 'ipaddr.js';
 
@@ -13,15 +14,20 @@ export type IpAddress = ipaddr.IPv4 | ipaddr.IPv6;
 
 /** Undefined for what is no address in its full form; octal and shortened IPv4 forms are none. */
 export function parseAddress(text: string): IpAddress | undefined {
-  const bare = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
-  if (ipaddr.IPv4.isValidFourPartDecimal(bare)) return ipaddr.IPv4.parse(bare);
-  return bare.includes(':') && ipaddr.IPv6.isValid(bare) ? ipaddr.process(bare) : undefined;
+  const address = parseExactAddress(/^\[(.*)\]$/.exec(text)?.[1] ?? text);
+  return address === undefined ? undefined : ipaddr.process(address.toString());
+}
+
+/** Without brackets, and without a second thought about IPv4 inside IPv6. */
+export function parseExactAddress(text: string): IpAddress | undefined {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text);
+  return text.includes(':') && ipaddr.IPv6.isValid(text) ? ipaddr.IPv6.parse(text) : undefined;
 }
 
 /** A string is what is wrong with the text. */
-export function parseBlock(text: string): AddressBlock | string {
+export function parseBlock(text: string, parse = parseAddress): AddressBlock | string {
   const match = /^(\[[^\]]*\]|[^/[\]]+)(?:\/(\d+))?$/.exec(text);
-  const address = parseAddress(match?.[1] ?? '');
+  const address = parse(match?.[1] ?? '');
   if (match === null || address === undefined)
     return `"${text}" is not an address or a block such as 10.0.0.0/8`;
   const bits = address.toByteArray().length * 8;

@@ -4,7 +4,7 @@
  *     /pattern/flags result    !/pattern/flags result    /a/!/b/ result (regexp)    if /pattern/ … endif
  *
  * Any non-alphanumeric delimiter; flags toggle: i (on by default), m, x, and for pcre s (on), A, E, U, X. Bracket classes,
- * `\A`, `\z`, `\Z`, `(?P<name>`, and `(?ims)` at the start are translated. Known differences to the originals: alternation takes the
+ * escapes of PCRE, comments, `(?P<name>`, and `(?ims)` at the start are translated. Known differences to the originals: alternation takes the
  * first branch that matches, where POSIX takes the longest (visible only in groups), and POSIX back references in bracket
  * expressions do not exist. A pattern that RegExp cannot express is an error of its rule.
  */
@@ -100,7 +100,6 @@ function compile(dialect: Dialect, source: string, toggles: string): RegExp | st
       for (const flag of inline[2] ?? '') on.delete(flag);
     }
     if (on.has('x')) pattern = withoutLayout(pattern);
-    if (on.has('U')) return 'the flag U (ungreedy) is not supported';
     if (on.has('A')) pattern = `^(?:${pattern})`;
   } else if (on.has('x')) {
     return 'basic regular expressions (the flag x) are not supported';
@@ -108,11 +107,11 @@ function compile(dialect: Dialect, source: string, toggles: string): RegExp | st
   // REG_NEWLINE makes ^ and $ match at lines and keeps the dot within one.
   const multiline = on.has('m');
   const dotAll = dialect === 'pcre' ? on.has('s') : !multiline;
+  // Properties of characters exist in this mode only; it is strict about escapes, so that nobody else gets it.
+  const unicode = dialect === 'pcre' && /\\[pP]/.test(pattern);
+  const flags = `${on.has('i') ? 'i' : ''}${multiline ? 'm' : ''}${dotAll ? 's' : ''}${unicode ? 'u' : ''}`;
   try {
-    return new RegExp(
-      translate(pattern),
-      `${on.has('i') ? 'i' : ''}${multiline ? 'm' : ''}${dotAll ? 's' : ''}`,
-    );
+    return new RegExp(translate(pattern, dialect, on.has('U')), flags);
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
@@ -134,31 +133,69 @@ const CLASSES: Readonly<Record<string, string>> = {
   xdigit: 'A-Fa-f0-9',
 };
 
-/** What JavaScript writes differently. */
-function translate(pattern: string): string {
+const TOKEN =
+  /\\Q([\s\S]*?)(?:\\E|$)|\\([\s\S])|\(\?#[^)]*\)|\(\?P?(<\w+>)|\(\?[^)\w]{1,2}|\[|([*+?]|\{\d+,?\d*\})(\??)|[\s\S]/y;
+
+/** What JavaScript writes differently. Throws what it cannot express. */
+function translate(pattern: string, dialect: Dialect, ungreedy: boolean): string {
   let result = '';
-  for (let index = 0; index < pattern.length; index += 1) {
-    const rest = pattern.slice(index);
-    const escaped = /^\\([\s\S])/.exec(rest);
-    if (escaped !== null) {
-      result += escaped[1] === 'A' ? '^' : escaped[1] === 'z' || escaped[1] === 'Z' ? '$' : escaped[0];
-      index += 1;
-    } else if (rest.startsWith('(?P<')) {
-      result += '(?<';
-      index += 3;
-    } else if (rest.startsWith('[')) {
-      const bracket = bracketExpression(rest);
+  TOKEN.lastIndex = 0;
+  for (let token = TOKEN.exec(pattern); token !== null; token = TOKEN.exec(pattern)) {
+    const [whole, quoted, escaped, name, quantifier, lazy] = token;
+    if (whole === '[') {
+      const bracket = bracketExpression(pattern.slice(token.index), dialect);
       result += bracket.translated;
-      index += bracket.length - 1;
-    } else {
-      result += pattern[index];
-    }
+      TOKEN.lastIndex = token.index + bracket.length;
+    } else if (dialect === 'pcre' && quoted !== undefined)
+      result += quoted.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+    else if (escaped !== undefined) result += dialect === 'pcre' ? pcreEscape(escaped) : posixEscape(escaped);
+    else if (name !== undefined) result += `(?${name}`;
+    else if (quantifier !== undefined && ungreedy) result += `${quantifier}${lazy === '' ? '?' : ''}`;
+    else if (!whole.startsWith('(?#')) result += whole;
   }
   return result;
 }
 
+/** Escapes of PCRE that JavaScript lacks or reads as the letter itself. */
+const PCRE_ESCAPES: Readonly<Record<string, string>> = {
+  A: '^',
+  z: '$',
+  Z: '$',
+  a: '\\x07',
+  e: '\\x1b',
+  h: '[ \\t]',
+  H: '[^ \\t]',
+  v: '[\\n\\v\\f\\r]',
+  V: '[^\\n\\v\\f\\r]',
+  N: '[^\\n]',
+  R: '(?:\\r\\n|[\\n\\v\\f\\r])',
+};
+
+function pcreEscape(character: string): string {
+  const own = PCRE_ESCAPES[character];
+  if (own !== undefined) return own;
+  if (/[A-Za-z]/.test(character) && !/[bBdDsSwWnrtfxckpP]/.test(character)) {
+    throw new Error(`"\\${character}" is not supported`);
+  }
+  return `\\${character}`;
+}
+
+/** GNU's additions. */
+function posixEscape(character: string): string {
+  if (character === '<') return '\\b(?=\\w)';
+  if (character === '>') return '\\b(?<=\\w)';
+  if (character === '`') return '^';
+  if (character === "'") return '$';
+  if (/[A-Za-z]/.test(character) && !/[bBwWsS]/.test(character)) {
+    throw new Error(
+      `"\\${character}" means nothing in a regexp table; use a class such as [[:digit:]], or pcre`,
+    );
+  }
+  return `\\${character}`;
+}
+
 /** `[...]` with POSIX classes; a `]` in first place is a character, which JavaScript wants escaped. */
-function bracketExpression(text: string): { translated: string; length: number } {
+function bracketExpression(text: string, dialect: Dialect): { translated: string; length: number } {
   let result = '[';
   let index = 1;
   if (text[index] === '^') {
@@ -175,8 +212,12 @@ function bracketExpression(text: string): { translated: string; length: number }
     if (posix !== null && characters !== undefined) {
       result += characters;
       index += posix[0].length;
+    } else if (text[index] === '\\' && dialect === 'regexp') {
+      // POSIX escapes nothing in there.
+      result += '\\\\';
+      index += 1;
     } else if (text[index] === '\\') {
-      result += text.slice(index, index + 2);
+      result += /[hv]/.test(text[index + 1] ?? '') ? ' \\t' : text.slice(index, index + 2);
       index += 2;
     } else {
       result += text[index] === '[' ? '\\[' : text[index];

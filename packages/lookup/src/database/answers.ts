@@ -103,7 +103,7 @@ export function databaseTable(parts: DatabaseParts): BareTable {
 }
 
 /** The message of an error, without passwords. */
-export function withoutSecrets(error: unknown, secrets: readonly string[]): string {
+function withoutSecrets(error: unknown, secrets: readonly string[]): string {
   let text = error instanceof Error ? error.message : String(error);
   if (text === '' && error instanceof AggregateError) text = error.errors.map(String).join('; ');
   for (const secret of secrets) {
