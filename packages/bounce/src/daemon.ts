@@ -4,16 +4,17 @@
  * It keeps nothing: a request whose process dies or whose posting fails is handed out again by the queue.
  */
 import type { Config } from '@mailfleet/config';
-import type { BouncePort, IntakePort, NoticeRequest, TranscriptNotice } from '@mailfleet/queue';
+import type { BouncePort, IntakePort, NoticeRequest, ScriptPort, TranscriptNotice } from '@mailfleet/queue';
 import { createRouter } from '@mailfleet/routing';
 import { contextFrom, type Progress, type Telemetry, traceparentOf, withSpan } from '@mailfleet/telemetry';
 import { notify, notifyOfSession } from './notify.ts';
 import { noticeSettings } from './settings.ts';
 import { openTemplates } from './templates.ts';
+import { sendReportsMeanwhile } from './tlsrpt/run-reports.ts';
 
 export interface BounceOptions {
   readonly config: Config;
-  readonly queue: BouncePort & IntakePort;
+  readonly queue: BouncePort & IntakePort & ScriptPort;
   readonly telemetry: Pick<Telemetry, 'emit'>;
   /** Unique name of the process. */
   readonly name: string;
@@ -53,9 +54,14 @@ export async function runBounce(options: BounceOptions): Promise<void> {
       run(request, traceparentOf(spanContext) ?? request.traceparent),
     );
   };
-  await queue.workNotices(
-    work,
-    (request) => traced(request, (...rest) => notify(notifier, ...rest)),
-    (request) => traced(request, (...rest) => notifyOfSession(notifier, ...rest)),
-  );
+  const stopReports = sendReportsMeanwhile(options, notifier.router);
+  try {
+    await queue.workNotices(
+      work,
+      (request) => traced(request, (...rest) => notify(notifier, ...rest)),
+      (request) => traced(request, (...rest) => notifyOfSession(notifier, ...rest)),
+    );
+  } finally {
+    await stopReports();
+  }
 }

@@ -1,4 +1,5 @@
 /** Delivery status notifications: the daemon, and its texts. */
+
 export { type BounceOptions, runBounce } from './daemon.ts';
 export {
   type InboundReport,
@@ -7,3 +8,4 @@ export {
   type ReportedOutcome,
 } from './inbound/parse-report.ts';
 export { openTemplates, showTemplates } from './templates.ts';
+export { reportFacts } from './tlsrpt/send-reports.ts';

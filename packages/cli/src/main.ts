@@ -36,6 +36,7 @@ const commands: Readonly<Record<string, Load>> = {
   qshape: async () => (await import('./qshape.ts')).qshapeCommand(),
   sessions: async () => (await import('./sessions.ts')).sessionsCommand(),
   verify: async () => (await import('./verify.ts')).verifyCommand(),
+  tlsrpt: async () => (await import('./tlsrpt.ts')).tlsrptCommand(),
   log: async () => (await import('./log.ts')).logCommand(),
 };
 

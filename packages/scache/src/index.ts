@@ -9,3 +9,4 @@ export {
 } from './registry.ts';
 export { openStsCache } from './sts-cache.ts';
 export { openRejectionStore, openTicketStore } from './ticket-store.ts';
+export { BUCKETS, openReportStore, type ReportStore, type ReportSubject } from './tlsrpt-store.ts';

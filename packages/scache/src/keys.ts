@@ -44,3 +44,13 @@ export const ticketKeys = (name: string, kind: EntryKind = 'ticket'): TicketKeys
   const prefix = `{mft${name.slice(0, 1)}}:${kind}:`;
   return { ticket: `${prefix}${name}`, names: `${prefix}names`, prefix };
 };
+
+/** Counted TLS results. @param bucket a hex digit */
+export const tlsrptKeys = (
+  bucket: string,
+  day: string,
+  domain: string,
+): { readonly counts: string; readonly due: string } => ({
+  counts: `{mfr${bucket}}:tlsrpt:${day}:${domain}`,
+  due: `{mfr${bucket}}:tlsrpt:due`,
+});

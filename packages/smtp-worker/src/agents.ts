@@ -15,6 +15,7 @@ import {
   type Resolver,
   transportAgent,
 } from '@mailfleet/routing';
+import type { ReportStore } from '@mailfleet/scache';
 import {
   createDeliveryAgent,
   type DeliveryAgent,
@@ -27,6 +28,7 @@ import {
 import type { Telemetry } from '@mailfleet/telemetry';
 import { fetchPolicy, type MtaSts, openMtaSts, type StsCache } from '@mailfleet/tls';
 import { tellingSites } from './mx-site.ts';
+import { TlsReportBatches } from './tls-reports.ts';
 
 /** Where a transport's log lines go. */
 export type Reporting = (transport: string) => Pick<Telemetry, 'emit' | 'log'>;
@@ -39,6 +41,8 @@ export interface AgentsOptions {
   readonly shared: Pick<DeliveryAgentOptions, 'sessions' | 'tickets' | 'logins' | 'failedHandshakes'>;
   /** Where MTA-STS policies are kept for the fleet. */
   readonly stsCache?: StsCache;
+  /** Where TLS results are counted for the fleet. */
+  readonly reportStore?: Pick<ReportStore, 'count'>;
   /** Of a clock that never jumps; default that of the process. */
   readonly steadyNow?: () => number;
 }
@@ -57,6 +61,7 @@ export class DeliveryAgents {
   readonly #steadyNow: () => number;
   readonly #resolver: Resolver;
   readonly #mtaSts: MtaSts;
+  readonly #tlsReports: TlsReportBatches | undefined;
   readonly #kept = new Map<string, Kept>();
   readonly #learned = new Map<string, LearnedOfHosts>();
   readonly #maxUse: number;
@@ -69,6 +74,9 @@ export class DeliveryAgents {
     this.#steadyNow = options.steadyNow ?? (() => performance.now());
     this.#resolver = resolverOf(options);
     this.#mtaSts = mtaStsOf(options, this.#resolver);
+    const { reportStore: store } = options;
+    const note = (text: string): void => noteBy(options, text);
+    this.#tlsReports = store && new TlsReportBatches({ store, dns: stsDns(this.#resolver), note });
     this.#maxUse = config.get('max_use') * config.get('smtp_worker_sessions');
     this.#maxIdleMs = config.get('max_idle');
     this.#timer = setInterval(() => this.dropIdle(), Math.min(this.#maxIdleMs, 0x7fff_ffff));
@@ -101,8 +109,10 @@ export class DeliveryAgents {
     }
   }
 
-  close(): void {
+  /** Batches at work end with their agents; never rejects. */
+  async close(): Promise<void> {
     clearInterval(this.#timer);
+    await this.#tlsReports?.flush();
   }
 
   #take(transport: string, protocol: Protocol): Kept {
@@ -143,6 +153,7 @@ export class DeliveryAgents {
       protocol,
       resolver: this.#resolver,
       mtaSts: this.#mtaSts,
+      ...(this.#tlsReports === undefined ? {} : { tlsReports: this.#tlsReports }),
       findHosts: config.get('destination_site_rollup')
         ? tellingSites(findHosts, transport, queue, (sentence) => telemetry.log.warn(sentence))
         : findHosts,
@@ -157,13 +168,17 @@ export class DeliveryAgents {
   }
 }
 
+const noteBy = ({ report }: AgentsOptions, text: string): void =>
+  report('smtp').emit({ kind: 'remark', program: 'smtp', text });
+
 /** Asks nothing until an agent wants it (`smtp_tls_mta_sts`). */
-function mtaStsOf({ report, stsCache }: AgentsOptions, resolver: Resolver): MtaSts {
+function mtaStsOf(options: AgentsOptions, resolver: Resolver): MtaSts {
+  const { stsCache } = options;
   const { txt, addresses } = stsDns(resolver);
   return openMtaSts({
     txt,
     fetch: (domain) => fetchPolicy(domain, { addresses }),
-    note: (text) => report('smtp').emit({ kind: 'remark', program: 'smtp', text }),
+    note: (text) => noteBy(options, text),
     ...(stsCache === undefined ? {} : { cache: stsCache }),
   });
 }

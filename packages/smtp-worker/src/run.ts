@@ -8,6 +8,7 @@ import type { ScriptPort, TranscriptPort, WorkerPort } from '@mailfleet/queue';
 import {
   openFailedHandshakes,
   openRejectionStore,
+  openReportStore,
   openSessionRegistry,
   openStsCache,
   openTicketStore,
@@ -48,17 +49,21 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
   const logins = openLogins(config, queue, telemetry.log);
   const stsCache = openStsCache(queue);
   const failedHandshakes = openFailedHandshakes(queue);
+  const reportStore = openReportStore(queue);
   const equip = (using: Config): { readonly report: Reporting; readonly agents: DeliveryAgents } => {
     const report = reportingBy(using, telemetry);
     const shared = { sessions, tickets, logins, failedHandshakes };
-    return { report, agents: new DeliveryAgents({ config: using, report, queue, shared, stsCache }) };
+    return {
+      report,
+      agents: new DeliveryAgents({ config: using, report, queue, shared, stsCache, reportStore }),
+    };
   };
   let equipment = equip(config);
   const stopFollowing = options.follow?.((changed) => {
     const former = equipment;
     equipment = equip(changed);
     // Batches at work end with the agents that they began with.
-    former.agents.close();
+    void former.agents.close();
   });
   const stopReports = reportCache(sessions, config.get('connection_cache_status_update_time'), telemetry);
   try {
@@ -88,7 +93,7 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     });
   } finally {
     stopFollowing?.();
-    equipment.agents.close();
+    await equipment.agents.close();
     await sessions.close();
     stopReports();
   }

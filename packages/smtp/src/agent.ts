@@ -45,6 +45,7 @@ import { agentSettings } from './settings.ts';
 import { needsForHead, needsSmtputf8 } from './smtputf8.ts';
 import { openStatusFilter, type StatusFilter } from './status-filter.ts';
 import { daneDns } from './tls/dane-dns.ts';
+import type { TlsReports } from './tls/report-result.ts';
 import type { Content } from './transaction.ts';
 
 export interface DeliveryAgentOptions {
@@ -57,6 +58,8 @@ export interface DeliveryAgentOptions {
   readonly resolver?: Pick<Resolver, 'lookup'>;
   /** For MTA-STS, shared by the agents of a process; undefined: there is none. */
   readonly mtaSts?: MtaSts;
+  /** Where TLS results go (`smtp_tlsrpt_enable`); undefined: nobody reports. */
+  readonly tlsReports?: TlsReports;
   /** What smtp(8) would log besides the delivery records; the default drops it. */
   readonly remark?: (event: Remark) => void;
   /** Agents of other transports, for `best_mx_transport`; undefined: there is no such transport. */
@@ -161,6 +164,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
     warn(`TLS is unavailable: ${tls.unavailable}`);
   }
 
+  const tlsReports = reportsTls(config, protocol, warn) ? options.tlsReports : undefined;
   const requireTls = settings.requireTlsEnabled ? openRequireTlsPolicy(config, protocol) : undefined;
   for (const text of sasl?.notes ?? []) warn(text);
   const { tickets } = options;
@@ -196,6 +200,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
         tls,
         policies,
         requireTls,
+        tlsReports,
         maps,
         findHosts: options.findHosts,
         nexthop: batch.nexthop,
@@ -273,6 +278,22 @@ interface RequestContext {
   readonly wanted: () => boolean;
   readonly next: () => NextRequest | undefined;
 }
+
+/** `smtp_tlsrpt_enable`, and TLS is not turned off; for LMTP it has no meaning. */
+const reportsTls = (config: Config, protocol: Protocol, warn: (text: string) => void): boolean => {
+  if (!config.getFor(protocol, 'smtp_tlsrpt_enable')) return false;
+  if (protocol === 'lmtp') {
+    warn('lmtp_tlsrpt_enable is ignored: TLS reports are about mail by SMTP (RFC 8460)');
+    return false;
+  }
+  const socket = config.getFor(protocol, 'smtp_tlsrpt_socket_name');
+  if (socket !== '') {
+    warn(
+      `smtp_tlsrpt_socket_name = ${socket} is not needed: the fleet collects results in Redis and sends the reports itself`,
+    );
+  }
+  return globalLevel(config, protocol) !== 'none';
+};
 
 /** main.cf names authorities that servers may be vouched for by. */
 const trustsAnybody = (config: Config): boolean =>

@@ -5,8 +5,11 @@
  * failed for which scope and whether the stream is healthy enough for a QUIT. Nothing here is marked at the attempt:
  * the caller does that, because a failure inside opportunistic TLS may first be tried again in clear.
  */
+
+import type { TLSSocket } from 'node:tls';
 import {
   distrustLine,
+  matchesMxPattern,
   type PeerVerdict,
   type Resumption,
   requiresMatch,
@@ -24,6 +27,12 @@ import { type Reply, replyText } from './reply.ts';
 import type { ServerMaps } from './server-maps.ts';
 import type { Session } from './session.ts';
 import { isProtocolError } from './stages.ts';
+import {
+  certificateRefused,
+  handshakeFailed,
+  startTlsMissing,
+  type TlsFinding,
+} from './tls/report-result.ts';
 import { demandsStartTls, startTlsRefused, unmetBeforeTls, unmetInSession } from './tls/requiretls.ts';
 
 export type HandshakeEnd =
@@ -131,6 +140,7 @@ const converse = async (context: HandshakeContext): Promise<HandshakeEnd> => {
 
   const { startTls } = session.features;
   const unmet = unmetBeforeTls(attempt.requireTls, policy.level, session.name, startTls);
+  if (!startTls && requiresTls(policy.level)) session.finding = startTlsMissing;
   if (unmet !== undefined) return softened(unmet);
   if (session.features.startTls && policy.level === 'none' && settings.noteStarttlsOffer) {
     attempt.remark(`Host offered STARTTLS: [${session.endpoint.host}]`);
@@ -150,6 +160,7 @@ const converse = async (context: HandshakeContext): Promise<HandshakeEnd> => {
       const end = await secure(context);
       return end.kind === 'ready' ? await sayHello(context, true) : end;
     }
+    session.finding = startTlsMissing;
     if (demandsStartTls(attempt.requireTls)) {
       return softened(startTlsRefused(session.name, replyText(reply)));
     }
@@ -250,6 +261,7 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
   if (typeof socket === 'string' || socket instanceof Error) {
     resumption?.failed();
     remarkNoQueueId(context, `SSL_connect error to ${session.relay}: ${handshakeError(socket)}`);
+    if (prepared.kind === 'options') session.finding = handshakeFailed(handshakeError(socket));
     if (mayRetryPlaintext(context)) return { kind: 'retry-plaintext', handshake: true };
     return {
       kind: 'failed',
@@ -265,6 +277,7 @@ const secure = async (context: HandshakeContext): Promise<HandshakeEnd> => {
   session.cipher = verdict.cipher;
   session.tlsMatched = verdict.kind === 'Verified';
   session.authenticated = requiresMatch(policy.level) && verdict.accepted;
+  session.finding = findingOf(socket, context, verdict, inherited !== undefined);
   session.plaintextRetry = mayRetryPlaintext(context);
   attempt.step('tls', `${verdict.protocol} ${verdict.cipher} ${verdict.kind}`);
   logVerdict(context, verdict, logging);
@@ -290,6 +303,26 @@ const logVerdict = (context: HandshakeContext, verdict: PeerVerdict, logging: Tl
   if (!logging.summary) return;
   session.tlsSummary = verdict.summary(session.relay);
   remarkNoQueueId(context, session.tlsSummary);
+};
+
+/** A policy in mode testing is put to the test here, and nothing comes of it but a line of the report (RFC 8461 section 5). */
+const findingOf = (
+  socket: TLSSocket,
+  { policy, session, tls }: HandshakeContext,
+  verdict: PeerVerdict,
+  resumed: boolean,
+): TlsFinding => {
+  const { host } = session.endpoint;
+  if (!verdict.accepted) return certificateRefused(policy, verdict);
+  if (policy.published?.type === 'sts' && !requiresMatch(policy.level) && !resumed) {
+    if (!policy.published.mxHostPatterns.some((pattern) => matchesMxPattern(host, pattern))) {
+      return handshakeFailed('host is none of the policy');
+    }
+    const strict: TlsPolicy = { ...policy, level: 'secure', match: [host] };
+    const tested = verifyPeer(socket, strict, tls.trust);
+    if (!tested.accepted) return certificateRefused(strict, tested);
+  }
+  return { kind: 'success', resumed };
 };
 
 /** Node reports a server that hangs up as a reset connection of its own making: no system call failed. */

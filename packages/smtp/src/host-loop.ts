@@ -29,6 +29,7 @@ import type { RepeatableContent } from './prefetch.ts';
 import type { Sasl } from './sasl/login.ts';
 import type { ServerMaps } from './server-maps.ts';
 import { Session } from './session.ts';
+import { reportFinding, type TlsReports } from './tls/report-result.ts';
 import { Transaction, type TransactionEnd } from './transaction.ts';
 
 /** A destination to try: a TCP destination still to be looked up, or a UNIX-domain socket. */
@@ -64,6 +65,8 @@ export interface HostLoopOptions {
   readonly mayPassOn: boolean;
   /** Sessions of earlier batches; undefined: every batch opens its own. */
   readonly reuse: BatchReuse | undefined;
+  /** Undefined: nobody reports on TLS. */
+  readonly tlsReports: TlsReports | undefined;
   /** Undefined: nobody logs in. */
   readonly sasl: Sasl | undefined;
   /** Undefined: nobody remembers servers whose handshakes fail. */
@@ -373,6 +376,7 @@ export class HostLoop {
       this.#last = connected;
       return 'no-session';
     }
+    const { localAddress } = connected.socket;
     const session = new Session(connected.socket, host, around, maps.replyFilter);
     session.attempt = attempt;
     session.uses = 1;
@@ -394,6 +398,7 @@ export class HostLoop {
       ...{ around, attempt, session, nexthop, best, tls, maps, resumption },
       policy: used,
     });
+    this.#report(attempt, destination, host, used, session, localAddress);
     if (end.kind === 'ready' && sasl !== undefined && login !== undefined) {
       end = await sasl.logIn(session, attempt, login);
     }
@@ -463,6 +468,22 @@ export class HostLoop {
     return await debugPeers.levelFor(nameOf(element), host);
   }
 
+  /** The handshake's result, for the domain's report. */
+  #report(
+    attempt: Attempt,
+    element: Element | undefined,
+    host: Host,
+    policy: TlsPolicy,
+    { finding }: Session,
+    localAddress: string | undefined,
+  ): void {
+    const { tlsReports: reports, around } = this.#options;
+    const domain = element && routedDomain(attempt, element);
+    if (reports === undefined || finding === undefined || domain === undefined || attempt.tlsOptional) return;
+    if (finding.kind === 'success' && finding.resumed && around.settings.skipsReusedHandshakes) return;
+    reportFinding(finding, { reports, domain, host, policy, localAddress });
+  }
+
   async #transact(attempt: Attempt, io: RequestIo, session: Session): Promise<TransactionEnd> {
     const content = await io.content.take();
     if (content === undefined) {
@@ -521,7 +542,7 @@ export class HostLoop {
         nameOf(element),
         host.host,
         element.kind === 'unix' ? undefined : factsOf(host),
-        { optional: attempt.tlsOptional, ...stsDomain(attempt, element) },
+        { optional: attempt.tlsOptional, domain: routedDomain(attempt, element) },
       );
       this.#policies.set(name, policy);
       for (const warning of policy.warnings ?? []) attempt.remark(warning, true);
@@ -611,16 +632,16 @@ const factsOf = ({ host, port, canonicalName = host, validated = false, mx }: Ho
 });
 
 /**
- * Whose MTA-STS policy counts: the recipients' domain, where the mail goes to that very domain's MX hosts. A relay that main.cf names has
+ * Whose MTA-STS policy counts, and who gets the report: the recipients' domain, where the mail goes to that very domain's MX hosts. A relay that main.cf names has
  * no say about a domain, nor has a domain about the relay.
  */
-const stsDomain = (attempt: Attempt, element: Element): { readonly domain?: string } => {
-  if (element.kind === 'unix' || element.fallback) return {};
+const routedDomain = (attempt: Attempt, element: Element): string | undefined => {
+  if (element.kind === 'unix' || element.fallback) return undefined;
   const domain = asciiName(element.destination);
   const direct = attempt.request.recipients.every(
     ({ address }) => asciiName(address.slice(address.lastIndexOf('@') + 1)) === domain,
   );
-  return domain !== undefined && direct ? { domain } : {};
+  return direct ? domain : undefined;
 };
 
 const sameEndpoint = (one: Host, other: Host): boolean =>

@@ -13,4 +13,5 @@ export type { FindHosts, Host, HostLookup } from './hosts.ts';
 export { checkLogins } from './sasl/settings.ts';
 export { LOGIN_KEY_USE, type SharedLogins, shareLogins } from './sasl/shared-logins.ts';
 export { type PoolListener, SessionPool, type WaitingSession } from './session-pool.ts';
+export type { TlsReports } from './tls/report-result.ts';
 export { type StsDns, stsDns } from './tls/sts-dns.ts';

@@ -13,6 +13,7 @@ import { Connection } from './connection.ts';
 import { type Features, noFeatures } from './ehlo.ts';
 import type { ReplyFilter } from './reply.ts';
 import { redact } from './sasl/redact.ts';
+import type { TlsFinding } from './tls/report-result.ts';
 
 export class Session {
   readonly connection: Connection;
@@ -37,6 +38,8 @@ export class Session {
   tlsMatched = false;
   /** The server proved who it is, under a policy that wanted it to. */
   authenticated = false;
+  /** What TLS reports say of its handshake. */
+  finding: TlsFinding | undefined;
   /** There are, or may be, credentials for this server. */
   hasLogin = false;
   /** What no log line may repeat. */

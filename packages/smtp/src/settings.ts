@@ -66,6 +66,8 @@ export interface AgentSettings extends ConnectSettings, ConnectionLimits, Envelo
   readonly minimalBackoffMs: number;
   /** `tls_required_enable` */
   readonly honoursTlsRequired: boolean;
+  /** `smtp_tlsrpt_skip_reused_handshakes` */
+  readonly skipsReusedHandshakes: boolean;
   /** `requiretls_enable` */
   readonly requireTlsEnabled: boolean;
   /** How long a server whose handshakes fail is remembered; 0: never. */
@@ -125,6 +127,7 @@ export const agentSettings = (config: Config, protocol: Protocol): AgentSettings
   honoursTlsRequired: config.get('tls_required_enable'),
   requireTlsEnabled: config.get('requiretls_enable'),
   fallbackMs: config.getFor(protocol, 'smtp_tls_fallback_time'),
+  skipsReusedHandshakes: config.getFor(protocol, 'smtp_tlsrpt_skip_reused_handshakes'),
   noteStarttlsOffer: config.getFor(protocol, 'smtp_tls_note_starttls_offer'),
   blockEarlyMailReply: config.getFor(protocol, 'smtp_tls_block_early_mail_reply'),
   logTlsFeatureStatus: config.getFor(protocol, 'smtp_log_tls_feature_status'),

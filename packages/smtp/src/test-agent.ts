@@ -29,6 +29,7 @@ export interface TestDelivery {
   readonly findHosts?: FindHosts;
   readonly resolver?: DeliveryAgentOptions['resolver'];
   readonly mtaSts?: DeliveryAgentOptions['mtaSts'];
+  readonly tlsReports?: DeliveryAgentOptions['tlsReports'];
   readonly config?: Readonly<Record<string, string>>;
   /** Recipients of each request; one request to one recipient by default. */
   readonly requests?: readonly (readonly string[])[];
@@ -131,6 +132,7 @@ export const deliver = async (delivery: TestDelivery): Promise<TestResult> => {
     ...(delivery.environment ? { environment: delivery.environment } : {}),
     ...(delivery.agentFor ? { agentFor: delivery.agentFor } : {}),
     ...(delivery.sessions ? { sessions: delivery.sessions } : {}),
+    ...(delivery.tlsReports ? { tlsReports: delivery.tlsReports } : {}),
     ...(delivery.mtaSts ? { mtaSts: delivery.mtaSts } : {}),
     ...(delivery.resolver ? { resolver: delivery.resolver } : {}),
     ...(delivery.logins ? { logins: delivery.logins } : {}),

@@ -9,7 +9,8 @@ export { globalLevel, parseLevel, requiresMatch, requiresTls, type TlsLevel, use
 export { parseLogLevel, type TlsLogging } from './log-level.ts';
 export { fetchPolicy } from './mta-sts/fetch-policy.ts';
 export { type MtaSts, openMtaSts, type StsCache, type StsEntry } from './mta-sts/mta-sts.ts';
-export { asciiName } from './names.ts';
+export { asciiName, matchesMxPattern } from './names.ts';
+export { type OutsideOptions, requestOutside } from './outside-request.ts';
 export { type PeerVerdict, verifyPeer } from './peer.ts';
 export {
   type CipherGrade,
@@ -29,4 +30,24 @@ export {
   sessionLifetimeMs,
   type TicketStore,
 } from './tickets/session-tickets.ts';
+export { type ReportWish, readReportWish } from './tlsrpt/record.ts';
+export {
+  buildReport,
+  type CountedResult,
+  type ReportFacts,
+  reportFileName,
+  reportId,
+  type TlsReport,
+} from './tlsrpt/report.ts';
+export {
+  dayOf,
+  type FailureType,
+  failureOf,
+  failureTypeOf,
+  type ReportedFailure,
+  reportDueMs,
+  reportedPolicy,
+  resultKey,
+  type TlsResult,
+} from './tlsrpt/result.ts';
 export type { TrustAnchors } from './trust-anchors.ts';

@@ -34,7 +34,7 @@ export interface TlsWishes {
   /** `TLS-Required: No` (RFC 8689 section 3): no table counts, and opportunistic TLS is the most that main.cf may ask for. */
   readonly optional?: boolean;
   /** Its recipients' domain, when it is routed by that domain's MX records alone: whose MTA-STS policy counts. */
-  readonly domain?: string;
+  readonly domain?: string | undefined;
 }
 
 /** Keys to ask for, in order: the destination as written, then `.parent` forms of a plain domain name. */

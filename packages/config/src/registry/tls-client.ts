@@ -281,6 +281,14 @@ export const tlsClient = {
     lmtp: { since: '3.4' },
     doc: 'Park sessions that speak TLS too. Postfix has no here, since it needs a proxy process for that; the policy table decides per destination with connection_reuse.',
   },
+  tlsrpt_contact_address: {
+    type: 'string',
+    default: 'postmaster@$myorigin',
+    minLength: 1,
+    since: '0.1.0',
+    origin: 'mailfleet',
+    doc: 'Sender of TLS reports (smtp_tlsrpt_enable), and whom they name for questions.',
+  },
   smtp_tls_mta_sts: {
     type: 'enum',
     default: 'no',
@@ -335,7 +343,7 @@ export const tlsClient = {
       since: '3.10',
       doc: 'Parsed like smtp_tlsrpt_socket_name, but TLSRPT is not implemented for LMTP: enabling it only logs a warning.',
     },
-    doc: 'Datagram socket of the TLSRPT collector, relative to the queue directory; required by smtp_tlsrpt_enable.',
+    doc: 'Datagram socket of the TLSRPT collector. Not needed here, and not used: the fleet collects results in Redis, and the bounce daemons send the reports.',
   },
   smtp_tlsrpt_skip_reused_handshakes: {
     type: 'boolean',

@@ -7,7 +7,8 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type CertificateAuthority, makeCertificates } from '@mailfleet/test-kit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { fetchPolicy, isPublic } from './fetch-policy.ts';
+import { isPublic } from '../outside-request.ts';
+import { fetchPolicy } from './fetch-policy.ts';
 import { openMtaSts, type StsEntry } from './mta-sts.ts';
 import { readPolicyFile, type StsPolicy } from './policy-file.ts';
 
