@@ -38,6 +38,8 @@ export interface PostfixOptions {
   readonly parameters?: Readonly<Record<string, string>>;
   /** Further lines of master.cf. */
   readonly services?: string;
+  /** smtpd.conf of Cyrus SASL. */
+  readonly saslConfiguration?: string;
   /** Address of the name server that services in the chroot jail ask at port 53. */
   readonly nameServer?: string;
 }
@@ -109,6 +111,11 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
   );
   const hold = options.hold === true ? '\n  -o smtpd_sender_restrictions=static:HOLD' : '';
   await writeFile(join(config, 'master.cf'), `${MASTER_CF(smtpPort, hold)}${options.services ?? ''}`);
+  if (options.saslConfiguration !== undefined) {
+    // Where Debian's smtpd looks for it.
+    await mkdir(join(config, 'sasl'));
+    await writeFile(join(config, 'sasl/smtpd.conf'), options.saslConfiguration);
+  }
   if (options.nameServer !== undefined) {
     // The jail is the queue folder.
     await mkdir(join(queue, 'etc'));

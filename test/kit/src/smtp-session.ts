@@ -87,7 +87,7 @@ export interface SmtpSession {
 }
 
 /** The server's side of a SASL exchange (RFC 4954), Base64 removed. */
-export interface ServerExchange {
+interface ServerExchange {
   readonly initial: Buffer | undefined;
   /** Sends a challenge; the client's response. */
   ask(challenge: Buffer): Promise<Buffer>;

@@ -23,7 +23,7 @@ const md5 = (...parts: readonly (string | Buffer)[]): Buffer => {
 };
 
 /** `name=value, name="value"`; a name may come several times. Undefined: that is not what it says. */
-export const parseDirectives = (text: string): Map<string, string[]> | undefined => {
+const parseDirectives = (text: string): Map<string, string[]> | undefined => {
   const directives = new Map<string, string[]>();
   const directive = /[\s,]*([a-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",=]+))\s*(?=,|$)/giy;
   let end = 0;

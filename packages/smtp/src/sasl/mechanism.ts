@@ -4,7 +4,7 @@
  */
 
 /** Who logs in, and how that is proved. Never logged, never written anywhere. */
-export interface Credentials {
+interface Credentials {
   readonly user: string;
   /** The password, or the access token of an OAuth mechanism. */
   readonly secret: string;

@@ -276,7 +276,14 @@ describe('choice', () => {
       names.push(next);
     }
   };
-  const scramNames = ['SCRAM-SHA-256-PLUS', 'SCRAM-SHA-1-PLUS', 'SCRAM-SHA-256', 'SCRAM-SHA-1'];
+  const scramNames = [
+    'SCRAM-SHA-512-PLUS',
+    'SCRAM-SHA-256-PLUS',
+    'SCRAM-SHA-1-PLUS',
+    'SCRAM-SHA-512',
+    'SCRAM-SHA-256',
+    'SCRAM-SHA-1',
+  ];
 
   it.each<[string, readonly SecurityOption[], readonly string[]]>([
     ['nothing', [], all],

@@ -34,6 +34,13 @@ const scramProperties = ['noplaintext', 'noactive', 'noanonymous', 'mutual_auth'
 
 export const mechanisms: readonly Mechanism[] = [
   {
+    name: 'SCRAM-SHA-512-PLUS',
+    properties: scramProperties,
+    proves: 'password',
+    needs: 'channel binding',
+    start: scram('sha512', true),
+  },
+  {
     name: 'SCRAM-SHA-256-PLUS',
     properties: scramProperties,
     proves: 'password',
@@ -47,6 +54,7 @@ export const mechanisms: readonly Mechanism[] = [
     needs: 'channel binding',
     start: scram('sha1', true),
   },
+  { name: 'SCRAM-SHA-512', properties: scramProperties, proves: 'password', start: scram('sha512', false) },
   { name: 'SCRAM-SHA-256', properties: scramProperties, proves: 'password', start: scram('sha256', false) },
   { name: 'SCRAM-SHA-1', properties: scramProperties, proves: 'password', start: scram('sha1', false) },
   {

@@ -9,7 +9,7 @@ import type { TicketStore } from '@mailfleet/tls';
 import type { Login } from './logins.ts';
 import type { SharedLogins } from './shared-logins.ts';
 
-export interface Rejection {
+interface Rejection {
   readonly status: string;
   /** The server's reply, in one line. */
   readonly text: string;

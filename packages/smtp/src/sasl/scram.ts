@@ -1,5 +1,5 @@
 /**
- * SCRAM-SHA-1 (RFC 5802), SCRAM-SHA-256 (RFC 7677) and their -PLUS forms, which bind the login to its TLS session.
+ * SCRAM-SHA-1 (RFC 5802), SCRAM-SHA-256 (RFC 7677), SCRAM-SHA-512 (as Cyrus SASL has it) and their -PLUS forms, which bind the login to its TLS session.
  *
  * Both sides prove themselves: without the server's right signature the login has failed, whatever the server says. The server names the
  * iteration count, so it is held within limits: few would give the password away to whoever listens, many would keep us busy.
@@ -20,6 +20,8 @@ import { saslprep } from './prepare.ts';
 
 const derive = promisify(pbkdf2);
 
+const hashBytes = { sha1: 20, sha256: 32, sha512: 64 } as const;
+
 /** RFC 7677 section 4. */
 const MIN_ITERATIONS = 4096;
 /** About half a second of one thread. */
@@ -32,7 +34,7 @@ const SERVER_FIRST = /^r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9/+]+={0,2}),i=([1-
 const SERVER_FINAL = /^v=([A-Za-z0-9/+]+={0,2})(?:,|$)/;
 
 export const scram =
-  (hash: 'sha1' | 'sha256', plus: boolean) =>
+  (hash: keyof typeof hashBytes, plus: boolean) =>
   async (context: MechanismContext): Promise<Exchange | FailedStep> => {
     const { credentials, authorizationId, channelBinding, plusMissing } = context;
     const user = await saslprep(credentials.user);
@@ -64,8 +66,7 @@ export const scram =
           `the server wants ${iterations} iterations; ${MIN_ITERATIONS} to ${MAX_ITERATIONS} are accepted`,
         );
       }
-      const size = hash === 'sha1' ? 20 : 32;
-      const salted = await derive(password, Buffer.from(salt, 'base64'), iterations, size, hash);
+      const salted = await derive(password, Buffer.from(salt, 'base64'), iterations, hashBytes[hash], hash);
       const clientKey = hmac(salted, 'Client Key');
       const storedKey = createHash(hash).update(clientKey).digest();
       const withoutProof = `c=${binding},r=${serverNonce}`;
