@@ -6,7 +6,12 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import swagger from '@fastify/swagger';
-import fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
+import fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyRequest,
+  type onRequestAsyncHookHandler,
+} from 'fastify';
 import {
   jsonSchemaTransform,
   serializerCompiler,
@@ -19,6 +24,7 @@ import { createAccessCheck } from './http-access.ts';
 import { composeMessage } from './http-compose.ts';
 import { problemOf, problemOfError } from './http-problem.ts';
 import { Accepted, MessageBody, MessageHeaders, MessageQuery, Problem, RawBody } from './http-schema.ts';
+import { addSuppressions } from './http-suppressions.ts';
 import type { Intake } from './intake.ts';
 import type { Refusal } from './refusal.ts';
 import type { Submission } from './submission.ts';
@@ -86,6 +92,18 @@ export async function createHttpServer(intake: Intake): Promise<FastifyInstance>
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
 
   app.decorateRequest('caller', '');
+  // Before the body is read: a stranger's body is not worth a byte of memory.
+  const admit: onRequestAsyncHookHandler = async (request, reply) => {
+    const answer = await access(request.headers, request.ip.replace(/^::ffff:/, ''));
+    if (answer.ok) {
+      request.setDecorator('caller', answer.caller);
+      return undefined;
+    }
+    const { statusCode, error, message } = answer;
+    if (statusCode === 401) reply.header('www-authenticate', 'Bearer');
+    return reply.code(statusCode).send({ error, message });
+  };
+  addSuppressions(app, intake.queue, admit);
   app.withTypeProvider<ZodTypeProvider>().post(
     '/v1/messages',
     {
@@ -107,17 +125,7 @@ export async function createHttpServer(intake: Intake): Promise<FastifyInstance>
           503: Problem,
         },
       },
-      // Before the body is read: a stranger's body is not worth a byte of memory.
-      onRequest: async (request, reply) => {
-        const answer = await access(request.headers, request.ip.replace(/^::ffff:/, ''));
-        if (answer.ok) {
-          request.setDecorator('caller', answer.caller);
-          return undefined;
-        }
-        const { statusCode, error, message } = answer;
-        if (statusCode === 401) reply.header('www-authenticate', 'Bearer');
-        return reply.code(statusCode).send({ error, message });
-      },
+      onRequest: admit,
     },
     async (request, reply) => {
       const part = isRaw(request)

@@ -4,7 +4,7 @@
  */
 import type { Config } from '@mailfleet/config';
 import { type MatchList, matchDomains, matchNetworks, tableOptions } from '@mailfleet/lookup';
-import type { IntakePort, TranscriptPort } from '@mailfleet/queue';
+import type { IntakePort, SuppressionPort, TranscriptPort } from '@mailfleet/queue';
 import { createRouter, type Router } from '@mailfleet/routing';
 import type { Telemetry } from '@mailfleet/telemetry';
 import type { AddressRules } from './address.ts';
@@ -13,7 +13,7 @@ const QUEUE_DEADLINE_MS = 10_000;
 
 export interface IntakeOptions {
   readonly config: Config;
-  readonly queue: IntakePort & TranscriptPort;
+  readonly queue: IntakePort & TranscriptPort & SuppressionPort;
   readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
   /**
    * How long the queue may take to answer (default 10 seconds), after which the client is told to try again and the queue takes

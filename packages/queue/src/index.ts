@@ -9,4 +9,5 @@ export { LeaseLostError } from './ports.ts';
 export type { RunScript, Script } from './scripts/script.ts';
 export { fairShare, shardOf } from './shard.ts';
 export { wantsDelayNews, wantsSuccess } from './success-wish.ts';
+export type { Suppression, SuppressionPort } from './suppression.ts';
 export { verpSender } from './verp.ts';

@@ -21,6 +21,9 @@ export interface ShardKeys {
   /** What operators have set on destinations, by its end, and the same as JSON. */
   readonly controls: string;
   readonly controlled: string;
+  /** Addresses that get no mail, by the end of that, and what is known of them. */
+  readonly suppressed: string;
+  readonly suppressions: string;
   readonly inbox: string;
   readonly lease: string;
   readonly fence: string;
@@ -74,6 +77,8 @@ export function keysOf(shard: number): ShardKeys {
     files: `${prefix}files`,
     controls: `${prefix}controls`,
     controlled: `${prefix}controlled`,
+    suppressed: `${prefix}suppressed`,
+    suppressions: `${prefix}suppressions`,
     inbox: `${prefix}inbox`,
     lease: `${prefix}lease`,
     fence: `${prefix}fence`,

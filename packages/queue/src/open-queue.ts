@@ -25,6 +25,7 @@ import { checkSafety, type Preflight } from './redis/preflight.ts';
 import { makeSchedulerPort } from './scheduler.ts';
 import { allScripts } from './scripts/all.ts';
 import { laneRunner, promptRunner, unrepeatedRunner } from './scripts/lanes.ts';
+import { makeSuppressionPort, type SuppressionPort } from './suppression.ts';
 import { makeTranscriptPort } from './transcripts.ts';
 import { makeWorkerPort } from './worker.ts';
 
@@ -38,6 +39,7 @@ export type Queue = IntakePort &
   OperatorPort &
   ScriptPort &
   TranscriptPort &
+  SuppressionPort &
   DestinationPort &
   BoardPort & {
     /** Resolves when Redis answers; waits while it is away. */
@@ -99,6 +101,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
     ...makeBouncePort(context),
     ...withDestinations(context, makeOperatorPort(context, intake, telemetry)),
     ...makeTranscriptPort(context, intake),
+    ...makeSuppressionPort(context),
     openScripts: (scripts) => unrepeatedRunner(connections, scripts),
     scriptKeys: (shard) => keysOfShard({ shards }, shard),
     async boardQueues() {

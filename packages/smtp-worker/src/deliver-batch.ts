@@ -10,10 +10,13 @@ import type { ClaimedBatch, TranscriptNotice, TranscriptPort, WorkerPort } from 
 import type { Batch, DeliveryAgent, DeliveryRequest, RequestResult, Transcript } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
 import { outcomeEvent, traceDelivery, withClasses } from './report.ts';
+import type { SuppressionList } from './suppression.ts';
 
 export interface BatchDeliveryParts {
   readonly queue: Pick<WorkerPort, 'content' | 'openRecipients' | 'markInDoubt' | 'record'> & TranscriptPort;
   readonly agent: DeliveryAgent;
+  /** Undefined: no suppression list is used. */
+  readonly suppression?: SuppressionList | undefined;
   readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
   /** A request came to its end. */
   readonly onRecord?: () => void;
@@ -26,9 +29,15 @@ export async function deliverClaimed(
   claimed: ClaimedBatch,
   parts: BatchDeliveryParts,
 ): Promise<{ readonly returned: readonly string[] }> {
-  const { queue, agent, telemetry, claimElsewhere } = parts;
+  const { queue, agent, telemetry, claimElsewhere, suppression } = parts;
   const { handOver } = claimed;
-  const batch = claimed.handedOutBefore > 0 ? await openPart(claimed.batch, parts) : claimed.batch;
+  const open = claimed.handedOutBefore > 0 ? await openPart(claimed.batch, parts) : claimed.batch;
+  const { batch, results } = (await suppression?.sift(open)) ?? { batch: open, results: [] };
+  for (const result of results) {
+    await queue.record(open, result);
+    for (const outcome of result.outcomes)
+      telemetry.emit(outcomeEvent(open, requestOf(open, result), outcome));
+  }
   if (batch.requests.length === 0) return { returned: [] };
 
   return agent.deliverBatch(batch, {
@@ -49,6 +58,9 @@ export async function deliverClaimed(
       const { duplicates } = await queue.record(batch, result);
       const request = requestOf(batch, result);
       traceDelivery(batch, request, result);
+      suppression?.learn(result).catch((error: unknown) => {
+        telemetry.log.warn({ queueId: result.queueId }, `suppression list not written: ${String(error)}`);
+      });
       if (result.corruption !== undefined) {
         telemetry.emit({
           kind: 'corrupt',

@@ -4,7 +4,7 @@
  * within `batch_lease_time`. When `signal` aborts it finishes the transactions in flight and gives the rest back.
  */
 import type { Config } from '@mailfleet/config';
-import type { ScriptPort, TranscriptPort, WorkerPort } from '@mailfleet/queue';
+import type { ScriptPort, SuppressionPort, TranscriptPort, WorkerPort } from '@mailfleet/queue';
 import {
   openFailedHandshakes,
   openRejectionStore,
@@ -20,10 +20,11 @@ import { DeliveryAgents, type Reporting } from './agents.ts';
 import { deliverClaimed } from './deliver-batch.ts';
 import { listIn } from './list-sessions.ts';
 import { reportCache } from './report-cache.ts';
+import { openSuppressionList } from './suppression.ts';
 
 export interface SmtpWorkerOptions {
   readonly config: Config;
-  readonly queue: WorkerPort & ScriptPort & TranscriptPort;
+  readonly queue: WorkerPort & ScriptPort & TranscriptPort & SuppressionPort;
   readonly telemetry: Pick<Telemetry, 'emit' | 'log'>;
   /** Unique per process; shown in timelines. */
   readonly name: string;
@@ -59,6 +60,7 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     };
   };
   let equipment = equip(config);
+  const suppression = openSuppressionList(config, queue);
   const stopFollowing = options.follow?.((changed) => {
     const former = equipment;
     equipment = equip(changed);
@@ -84,6 +86,7 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
           deliverClaimed(claimed, {
             queue,
             agent,
+            suppression,
             telemetry: report(transport),
             onRecord: () => watched?.pat(),
             claimElsewhere: (endpoints) => registry.claimAt(endpoints, name),

@@ -25,6 +25,7 @@ import {
   remove,
 } from './operator.ts';
 import type { Script } from './script.ts';
+import { suppress, suppressionsPage, unsuppress } from './suppression.ts';
 import { deadWorkers, expectWorker, forgetWorker, handOver, takeBack, workerLives } from './workers.ts';
 
 export const allScripts: readonly Script[] = [
@@ -66,4 +67,7 @@ export const allScripts: readonly Script[] = [
   takeExpired,
   wake,
   workerLives,
+  suppress,
+  suppressionsPage,
+  unsuppress,
 ];

@@ -29,6 +29,7 @@ export function outcomeClass({ kind, status, reason, reply }: Classified): Outco
 }
 
 function ourOwn(status: string, reason: string, byStatus: OutcomeClass): OutcomeClass {
+  if (reason.includes('suppression list')) return 'suppressed';
   if (/SASL|authentication/i.test(reason)) return 'auth';
   if (/^[45]\.(?:0\.0|3\.[0-35])$/.test(status)) return 'local';
   return byStatus;
