@@ -6,13 +6,18 @@ import { freePort } from '@mailfleet/test-kit';
 import { MAIL_USER, maildirMessages, peerDirectory, startServer } from './process.ts';
 import type { Receiver } from './receiver.ts';
 
-export async function startExim(): Promise<Receiver> {
+/** @param tls certificate chain and key in PEM: it offers STARTTLS, with GnuTLS */
+export async function startExim(tls?: { readonly cert: string; readonly key: string }): Promise<Receiver> {
   const directory = await peerDirectory('exim');
   for (const folder of ['spool', 'log', 'mail']) await mkdir(join(directory, folder));
+  if (tls !== undefined) {
+    await writeFile(join(directory, 'cert.pem'), tls.cert);
+    await writeFile(join(directory, 'key.pem'), tls.key);
+  }
   execFileSync('chown', ['-R', `${MAIL_USER}:${MAIL_USER}`, directory]);
   const port = await freePort();
   const exim = execFileSync('sh', ['-c', 'command -v exim4']).toString().trim();
-  await writeFile(join(directory, 'conf'), configuration(directory, port, exim));
+  await writeFile(join(directory, 'conf'), configuration(directory, port, exim, tls !== undefined));
   const server = await startServer(exim, ['-C', join(directory, 'conf'), '-bdf'], port, directory);
   return {
     nexthop: `[127.0.0.1]:${port}`,
@@ -21,7 +26,7 @@ export async function startExim(): Promise<Receiver> {
   };
 }
 
-const configuration = (directory: string, port: number, exim: string): string => `
+const configuration = (directory: string, port: number, exim: string, tls: boolean): string => `
 exim_path = ${exim}
 primary_hostname = exim.test
 exim_user = ${MAIL_USER}
@@ -37,7 +42,7 @@ message_size_limit = 50M
 accept_8bitmime
 allow_utf8_domains
 smtputf8_advertise_hosts = *
-tls_advertise_hosts =
+tls_advertise_hosts = ${tls ? `*\ntls_certificate = ${directory}/cert.pem\ntls_privatekey = ${directory}/key.pem` : ''}
 host_lookup =
 rfc1413_query_timeout = 0s
 keep_environment =

@@ -330,7 +330,9 @@ const handshakeError = (failure: IoFailure | NodeJS.ErrnoException): string => {
   if (failure === 'timeout') return 'Connection timed out';
   if (!(failure instanceof Error)) return 'lost connection';
   if (failure.syscall !== undefined) return systemErrorText(failure);
-  return failure.code === 'ECONNRESET' ? 'lost connection' : failure.message;
+  if (failure.code === 'ECONNRESET') return 'lost connection';
+  // Of the library's own words, without the place in its sources.
+  return 'reason' in failure && typeof failure.reason === 'string' ? failure.reason : failure.message;
 };
 
 /** Nothing but the level's own courage asks for TLS. */

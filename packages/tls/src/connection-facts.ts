@@ -46,10 +46,11 @@ const bitsOf = (cipher: string): string => {
   return `${bits}/${bits}`;
 };
 
-const curves: Readonly<Record<string, readonly [string, string]>> = {
-  prime256v1: ['P-256', 'SHA256'],
-  secp384r1: ['P-384', 'SHA384'],
-  secp521r1: ['P-521', 'SHA512'],
+/** The digest that goes with a curve. */
+const curves: Readonly<Record<string, string>> = {
+  prime256v1: 'SHA256',
+  secp384r1: 'SHA384',
+  secp521r1: 'SHA512',
 };
 
 /** With what the server signed, as far as its key decides that (RFC 8446 section 4.2.3). */
@@ -60,8 +61,9 @@ const signatureOf = (certificate: X509Certificate | undefined): string => {
     case 'rsa-pss':
       return ` server-signature RSA-PSS (${key.asymmetricKeyDetails?.modulusLength} bits)`;
     case 'ec': {
-      const [curve, digest] = curves[key.asymmetricKeyDetails?.namedCurve ?? ''] ?? [];
-      return curve === undefined
+      const curve = key.asymmetricKeyDetails?.namedCurve ?? '';
+      const digest = curves[curve];
+      return digest === undefined
         ? ' server-signature ECDSA'
         : ` server-signature ECDSA (${curve}) server-digest ${digest}`;
     }

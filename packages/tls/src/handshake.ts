@@ -15,7 +15,7 @@ import { type Credentials, credentialsVersion, type Protocol, readCredentials } 
 import { libraryOptions } from './library-options.ts';
 import type { PeerTrust } from './peer.ts';
 import type { TlsPolicy } from './policy.ts';
-import { type ProtocolRange, protocolRange } from './protocols.ts';
+import { goneProtocols, type ProtocolRange, protocolRange } from './protocols.ts';
 
 export type HandshakeOptions =
   | { readonly kind: 'options'; readonly options: ConnectionOptions }
@@ -56,7 +56,7 @@ export const createTlsClient = (
   // Postfix lets one more pass than the number says, and so do we: who moves here keeps the mail that went out there.
   const maxIntermediates = Math.max(config.getFor(protocol, 'smtp_tls_scert_verifydepth'), 0) + 1;
   const digest = config.getFor(protocol, 'smtp_tls_fingerprint_digest').toLowerCase();
-  for (const warning of library.warnings) warn(warning);
+  for (const warning of [...library.warnings, ...obsoleteSettings(config, protocol)]) warn(warning);
 
   const makeContext = (
     { ca, pairs }: Credentials,
@@ -157,6 +157,25 @@ export const createTlsClient = (
       };
     },
   };
+};
+
+/** What main.cf says and nothing follows any more, with what to say instead. */
+const obsoleteSettings = (config: Config, protocol: Protocol): string[] => {
+  const notes: string[] = [];
+  if ((config.get('smtp_tls_cipherlist') ?? '') !== '') {
+    notes.push(
+      'smtp_tls_cipherlist is not used any more; set smtp_tls_ciphers, smtp_tls_mandatory_ciphers or smtp_tls_exclude_ciphers',
+    );
+  }
+  for (const name of ['tls_low_cipherlist', 'tls_export_cipherlist'] as const) {
+    if (config.get(name) !== '') notes.push(`${name} is not used any more: its grade means medium`);
+  }
+  for (const name of ['smtp_tls_protocols', 'smtp_tls_mandatory_protocols'] as const) {
+    for (const word of goneProtocols(config.getFor(protocol, name))) {
+      notes.push(`${name.replace('smtp', protocol)}: ${word} no longer exists and is left out`);
+    }
+  }
+  return notes;
 };
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -25,6 +25,10 @@ export interface ProtocolRange {
   readonly holes: number;
 }
 
+/** Protocols that a list asks for by name and that no longer exist. */
+export const goneProtocols = (list: readonly string[]): string[] =>
+  list.flatMap((entry) => entry.split(/[:,\s]+/)).filter((word) => gone.includes(word.toLowerCase()));
+
 /** Position in `versions`; -1 for one that is gone; undefined for no version. */
 const indexOf = (word: string): number | undefined => {
   const name = word.toLowerCase();

@@ -323,6 +323,7 @@ export const tlsClient = {
     default: 'no',
     since: '3.9',
     lmtp: { since: '3.9' },
+    moot: 'Node cannot ask for a raw public key; servers show a certificate',
     doc: 'Ask servers for a raw public key at levels may, encrypt and fingerprint.',
   },
   smtp_tlsrpt_enable: {
@@ -389,6 +390,7 @@ export const tlsClient = {
     default: '102400',
     since: '3.12',
     lmtp: { since: '3.12' },
+    moot: 'Node writes its TLS trace to the standard error only',
     doc: 'Byte cap of one TLS trace file; 0 disables tracing.',
   },
 } as const satisfies Entries;

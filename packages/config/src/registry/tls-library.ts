@@ -62,12 +62,14 @@ export const tlsLibrary = {
     type: 'file',
     default: 'default',
     since: '3.9',
+    moot: 'Node reads the file that --openssl-config or OPENSSL_CONF names, once, when the process starts',
     doc: 'Library configuration file: default, none, or a path.',
   },
   tls_config_name: {
     type: 'string',
     default: '',
     since: '3.9',
+    moot: 'Node reads the section nodejs_conf of its OpenSSL configuration',
     doc: 'Application section in the library configuration file.',
   },
   tls_dane_digests: {
@@ -109,18 +111,21 @@ export const tlsLibrary = {
     type: 'list',
     default: 'prime256v1',
     since: '2.6',
+    moot: 'it belongs to a grade of servers that Postfix has given up',
     doc: 'Curve for the obsolete strong grade.',
   },
   tls_eecdh_ultra_curve: {
     type: 'list',
     default: 'secp384r1',
     since: '2.6',
+    moot: 'it belongs to a grade of servers that Postfix has given up',
     doc: 'Curve for the obsolete ultra grade.',
   },
   tls_fast_shutdown_enable: {
     type: 'boolean',
     default: 'yes',
     since: '3.5',
+    moot: 'nobody waits for the end of a session: the next batch is already at work',
     doc: "Do not wait for the peer's close-notify.",
   },
   tls_ffdhe_auto_groups: {
@@ -141,6 +146,7 @@ export const tlsLibrary = {
     type: 'boolean',
     default: 'no',
     since: '2.8',
+    moot: 'it is for TLS servers; a client has no say in it',
     doc: 'Server-side cipher preference; no effect on the client.',
   },
   tls_random_bytes: {
@@ -193,6 +199,7 @@ export const tlsLibrary = {
     type: 'string',
     default: 'aes-256-cbc',
     since: '3.0',
+    moot: 'it is for TLS servers; a client keeps the tickets that it gets',
     doc: 'Server-side ticket encryption algorithm.',
   },
   tls_ssl_options: {
@@ -205,18 +212,21 @@ export const tlsLibrary = {
     type: 'integer',
     default: '1',
     since: '3.12',
+    moot: 'Node writes its TLS trace to the standard error only',
     doc: 'Trace files allowed per rate interval; 0 is no limit.',
   },
   tls_trust_server_ccerts: {
     type: 'boolean',
     default: 'no',
     since: '3.12',
+    moot: 'it is for TLS servers that ask clients for certificates',
     doc: 'Server side: accept client certificates meant for servers.',
   },
   tls_wildcard_matches_multiple_labels: {
     type: 'boolean',
     default: 'yes',
     since: '2.11',
+    moot: 'Postfix reads it and does not use it either',
     doc: "Meant to let '*' span several labels; 3.12 reads it but the name check no longer consults it.",
   },
   openssl_path: {
@@ -257,6 +267,7 @@ export const tlsLibrary = {
     type: 'maps',
     default: '',
     since: '3.4',
+    moot: 'it is for TLS servers',
     doc: 'Server-side certificate selection by SNI; no effect on the client.',
   },
 } as const satisfies Entries;
