@@ -8,7 +8,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeConfig } from '@mailfleet/config';
 import { openQueue, type Queue, startEmbeddedRedis } from '@mailfleet/queue';
-import { makeCertificates, startDnsServer, startSmtpServer, waitFor } from '@mailfleet/test-kit';
+import {
+  type CertificateAuthority,
+  makeCertificates,
+  startDelayProxy,
+  startDnsServer,
+  startSmtpServer,
+  waitFor,
+} from '@mailfleet/test-kit';
 import { type Fleet, startFleet } from '../fleet/fleet.ts';
 
 export interface Bursts {
@@ -21,13 +28,19 @@ export interface Bursts {
   /** Recipient domains, all on one mail host. */
   readonly domains: number;
   readonly tls: boolean;
+  /** Of the way to the server: its round-trip time. Default 0. */
+  readonly roundTripMs?: number;
   readonly parameters: Readonly<Record<string, string>>;
   /** Called after each burst but the last. */
-  readonly between?: (fleet: Fleet, burst: number) => Promise<void>;
+  readonly between?: (fleet: Fleet, burst: number, restartRedis: () => Promise<void>) => Promise<void>;
 }
 
 export interface BurstResult {
   readonly connections: number;
+  /** Those among them that resumed a TLS session. */
+  readonly resumed: number;
+  /** Round trips that the clients waited for; 0 without a round-trip time. */
+  readonly turns: number;
   readonly messages: number;
   /** Messages that the server got more than once. */
   readonly twice: number;
@@ -39,16 +52,15 @@ const TIMEOUT_MS = 120_000;
 
 export async function runBursts(options: Bursts): Promise<BurstResult> {
   const directory = await mkdtemp(join(tmpdir(), 'mailfleet-bursts-'));
-  const redis = await startEmbeddedRedis({ directory });
+  let redis = await startEmbeddedRedis({ directory, socket: true });
+  const restartRedis = async (): Promise<void> => {
+    await redis.stop();
+    redis = await startEmbeddedRedis({ directory, socket: true });
+  };
   const authority = makeCertificates();
   const received = new Map<string, number>();
-  const server = await startSmtpServer({
-    keepContent: false,
-    keepMessages: false,
-    onMessage: ({ recipients }) => {
-      for (const address of recipients) received.set(address, (received.get(address) ?? 0) + 1);
-    },
-    ...(options.tls ? { tls: authority.issue(['mx.test']) } : {}),
+  const server = await startCountingServer(authority, options, (address) => {
+    received.set(address, (received.get(address) ?? 0) + 1);
   });
   const domains = Array.from({ length: options.domains }, (_, index) => `d${index}.test`);
   const dns = await startDnsServer({
@@ -79,7 +91,7 @@ export async function runBursts(options: Bursts): Promise<BurstResult> {
       sent += count;
       await waitFor(() => received.size === sent, TIMEOUT_MS, `message ${sent}`);
       if (sent === options.messages) break;
-      await options.between?.(fleet, sent / options.burst);
+      await options.between?.(fleet, sent / options.burst, restartRedis);
       await sleep(options.pauseMs);
     }
     const seconds = (performance.now() - startMs) / 1000;
@@ -88,7 +100,7 @@ export async function runBursts(options: Bursts): Promise<BurstResult> {
       TIMEOUT_MS,
     );
     return {
-      connections: server.connections.total,
+      ...server.counts(),
       messages: received.size,
       twice: [...received.values()].filter((times) => times > 1).length,
       seconds,
@@ -101,6 +113,39 @@ export async function runBursts(options: Bursts): Promise<BurstResult> {
     authority.remove();
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** A server that counts, as far away as wanted. */
+export async function startCountingServer(
+  authority: CertificateAuthority,
+  { tls, roundTripMs = 0 }: Pick<Bursts, 'tls' | 'roundTripMs'>,
+  onRecipient: (address: string) => void,
+): Promise<{
+  readonly port: number;
+  counts(): Pick<BurstResult, 'connections' | 'resumed' | 'turns'>;
+  close(): Promise<void>;
+}> {
+  const server = await startSmtpServer({
+    keepContent: false,
+    keepMessages: false,
+    onMessage: ({ recipients }) => {
+      for (const address of recipients) onRecipient(address);
+    },
+    ...(tls ? { tls: authority.issue(['mx.test']) } : {}),
+  });
+  const proxy = roundTripMs === 0 ? undefined : await startDelayProxy(server, roundTripMs);
+  return {
+    port: proxy?.port ?? server.port,
+    counts: () => ({
+      connections: server.connections.total,
+      resumed: server.sessions.filter((session) => session.tls?.resumed === true).length,
+      turns: proxy?.turns ?? 0,
+    }),
+    close: async () => {
+      await proxy?.close();
+      await server.close();
+    },
+  };
 }
 
 const CONTENT = Buffer.from(`Subject: burst\r\n\r\n${'x'.repeat(70)}\r\n`);

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { type Bursts, runBursts } from './bursts.ts';
 
 const LOAD: Bursts = {
-  messages: 600,
+  messages: 400,
   burst: 50,
   pauseMs: 100,
   workers: 3,
@@ -18,17 +18,17 @@ const with_ = (more: Readonly<Record<string, string>>): Bursts => ({
   parameters: { ...LOAD.parameters, ...more },
 });
 
-test('batches go to the worker that has a session: a few connections carry all bursts', async () => {
+test('smtp_connection_cache_destinations: batches go to the worker that has a session, a few connections carry all bursts', async () => {
   const without = await runBursts(with_({ smtp_connection_cache_on_demand: 'no' }));
   const shared = await runBursts(with_(LISTED));
-  expect([without.messages, without.twice, shared.messages, shared.twice]).toEqual([600, 0, 600, 0]);
+  expect([without.messages, without.twice, shared.messages, shared.twice]).toEqual([400, 0, 400, 0]);
   expect(shared.maillog).toMatch(/conn_use=\d{2,}/);
   expect(shared.connections).toBeLessThan(without.connections / 2);
 });
 
 test('with TLS too', async () => {
-  const shared = await runBursts({ ...with_(LISTED), tls: true });
-  expect([shared.messages, shared.twice]).toEqual([600, 0]);
+  const shared = await runBursts({ ...with_(LISTED), messages: 200, tls: true });
+  expect([shared.messages, shared.twice]).toEqual([200, 0]);
   expect(shared.connections).toBeLessThan(30);
 });
 
@@ -66,6 +66,28 @@ test('a worker that is killed while it holds parked sessions costs no message', 
   const inDoubt = killed.maillog.split('\n').filter((line) => line.includes('in doubt')).length;
   expect(killed.twice).toBeLessThanOrEqual(inDoubt);
   expect(listed).toMatch(
-    /^\{"transport":"smtp","nexthop":"d0\.test:\d+","relay":"mx\.test\[127\.0\.0\.1\]:\d+","tls":null,/,
+    /^\{"transport":"smtp","nexthop":"d0\.test:\d+","relay":"mx\.test\[127\.0\.0\.1\]:\d+","state":"parked","tls":null,/,
   );
+});
+
+test('Redis restarts while sessions are parked: no message is lost or doubled, and sessions are found again', async () => {
+  let before = '';
+  let after = '';
+  const restarted = await runBursts({
+    ...with_({
+      ...LISTED,
+      smtp_connection_cache_time_limit: '60s',
+      connection_cache_ttl_limit: '60s',
+    }),
+    messages: 200,
+    between: async (fleet, burst, restartRedis) => {
+      if (burst === 1) before = (await fleet.command(['sessions', '-j'])).stdout;
+      if (burst === 2) await restartRedis();
+      if (burst === 3) after = (await fleet.command(['sessions', '-j'])).stdout;
+    },
+  });
+  expect([restarted.messages, restarted.twice]).toEqual([200, 0]);
+  expect(before).toContain('"state":"parked"');
+  expect(after).toContain('"state":"parked"');
+  expect(restarted.maillog).toMatch(/conn_use=\d/);
 });

@@ -7,6 +7,7 @@ export {
   type SessionRegistry,
   type SharedSession,
 } from './registry.ts';
+export { answerQuestions, type OpenSession, openSessionBoard } from './session-board.ts';
 export { openStsCache } from './sts-cache.ts';
 export { openRejectionStore, openTicketStore } from './ticket-store.ts';
 export { BUCKETS, openReportStore, type ReportStore, type ReportSubject } from './tlsrpt-store.ts';

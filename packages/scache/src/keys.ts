@@ -24,6 +24,21 @@ export const registryKeys = (prefix: string): RegistryKeys => ({
 export const destinationKey = (prefix: string, { transport, nexthop }: Destination): string =>
   `${prefix}session:to:${transport}:${nexthop}`;
 
+export interface BoardKeys {
+  /** Somebody wants to know of sessions. */
+  readonly question: string;
+  /** Workers by the time (ms) of their answer. */
+  readonly answers: string;
+  answer(worker: string): string;
+}
+
+/** @param prefix of shard 0, whatever shards the sessions' destinations are of */
+export const boardKeys = (prefix: string): BoardKeys => ({
+  question: `${prefix}session:question`,
+  answers: `${prefix}session:answers`,
+  answer: (worker) => `${prefix}session:of:${worker}`,
+});
+
 /** Sessions of one server, `<id> <worker>` by time; each endpoint has a hash tag of its own. It names no one that may read Redis. */
 export const endpointSessions = (endpoint: string): string =>
   `{mfe${createHash('sha256').update(endpoint).digest('base64url')}}:sessions`;

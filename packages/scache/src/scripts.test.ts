@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest';
+import { boardScripts } from './board-scripts.ts';
 import { allScripts } from './scripts.ts';
 import { ticketScripts } from './ticket-scripts.ts';
 import { tlsrptScripts } from './tlsrpt-scripts.ts';
 
 test.each(
-  [...allScripts, ...ticketScripts, ...tlsrptScripts].map((script) => [script.name, script] as const),
+  [...allScripts, ...boardScripts, ...ticketScripts, ...tlsrptScripts].map(
+    (script) => [script.name, script] as const,
+  ),
 )('%s: its header, its keys and its length keep the rules', (_, { keys, lua }) => {
   const header = lua.split('\n').filter((line) => line.startsWith('--'));
   const named = header.find((line) => line.startsWith('-- KEYS')) ?? '';

@@ -1,8 +1,14 @@
 /** Lists the sessions that a worker has parked, so that the scheduler, or a worker without one, sends it the batches that want them. */
 import { randomUUID } from 'node:crypto';
-import { shardOf } from '@mailfleet/queue';
-import type { ListedSession, SessionRegistry, SharedSession } from '@mailfleet/scache';
-import type { PoolListener, WaitingSession } from '@mailfleet/smtp';
+import { type ScriptPort, shardOf } from '@mailfleet/queue';
+import {
+  answerQuestions,
+  type ListedSession,
+  type OpenSession,
+  type SessionRegistry,
+  type SharedSession,
+} from '@mailfleet/scache';
+import type { PoolListener, SessionPool, WaitingSession } from '@mailfleet/smtp';
 
 /** @param worker name under which it takes batches of its own */
 export function listIn(
@@ -32,4 +38,30 @@ export function listIn(
       if (session.endpoint !== undefined) registry.dropAt(shared(session.id, session.endpoint));
     },
   };
+}
+
+/** Tells operators who ask of the sessions that the registry does not list. @param share it lists those that wait. @returns ends it */
+export function tellOfSessions(
+  queue: ScriptPort,
+  worker: string,
+  sessions: Pick<SessionPool, 'view'>,
+  share: boolean,
+): () => void {
+  return answerQuestions(queue, worker, () =>
+    sessions
+      .view()
+      .filter(({ bound }) => !(share && bound))
+      .map(
+        ({ state, transport, nexthop, relay, tls, sinceMs, uses, leftMs }): OpenSession => ({
+          state,
+          transport,
+          nexthop,
+          relay,
+          sinceMs,
+          uses,
+          ...(tls === undefined ? {} : { tls }),
+          ...(leftMs === undefined ? {} : { leftMs }),
+        }),
+      ),
+  );
 }

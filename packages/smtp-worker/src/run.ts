@@ -18,7 +18,7 @@ import type { MailEvent, Progress, Telemetry, Watchdog } from '@mailfleet/teleme
 import { readFleetKey, SessionTickets, sessionLifetimeMs } from '@mailfleet/tls';
 import { DeliveryAgents, type Reporting } from './agents.ts';
 import { deliverClaimed } from './deliver-batch.ts';
-import { listIn } from './list-sessions.ts';
+import { listIn, tellOfSessions } from './list-sessions.ts';
 import { reportCache } from './report-cache.ts';
 import { openSuppressionList } from './suppression.ts';
 
@@ -68,13 +68,15 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     void former.agents.close();
   });
   const stopReports = reportCache(sessions, config.get('connection_cache_status_update_time'), telemetry);
+  const share = config.get('connection_cache_share');
+  const stopTelling = tellOfSessions(queue, name, sessions, share);
   try {
     const progress = options.progress?.expect('taking batches');
     const work = {
       sessions: sessionLimit,
       signal,
       name,
-      ownBatches: config.get('connection_cache_share'),
+      ownBatches: share,
       ...(progress === undefined ? {} : { progress }),
     };
     await queue.work(work, (claimed) => {
@@ -98,6 +100,7 @@ export async function runSmtpWorker(options: SmtpWorkerOptions): Promise<void> {
     stopFollowing?.();
     await equipment.agents.close();
     await sessions.close();
+    stopTelling();
     stopReports();
   }
 }

@@ -30,6 +30,7 @@ export class BatchReuse {
   readonly #batch: Batch;
   readonly #sasl: Sasl | undefined;
   readonly #handOver: BatchReuseOptions['handOver'];
+  readonly #used = new Set<Session>();
   /** Shared endpoints of the best preference, of which this process has no session. */
   readonly #missed: string[] = [];
   #policy: ReusePolicy;
@@ -51,7 +52,14 @@ export class BatchReuse {
   }
 
   end(): void {
+    for (const session of this.#used) this.#pool.release(session);
     this.#pool.leave();
+  }
+
+  /** A session that was opened for this batch, or taken for it. */
+  use(session: Session): void {
+    this.#used.add(session);
+    this.#pool.use(session, this.#batch);
   }
 
   get mayLoad(): boolean {
@@ -95,6 +103,7 @@ export class BatchReuse {
       this.#pool.open &&
       session.endpointKey !== undefined &&
       session.ahead === undefined &&
+      !session.connection.closing &&
       session.mayServeAnother()
     );
   }
@@ -102,6 +111,7 @@ export class BatchReuse {
   /** Call only for a session that may be parked. @param bound finds it by destination too, for mail of the sender that it served */
   park(session: Session, bound: (Binding & { readonly sender: string }) | undefined): void {
     const { transport, nexthop } = this.#batch;
+    this.#used.delete(session);
     this.#pool.park(session, {
       endpoint: session.endpointKey ?? '',
       idleLimitMs: this.#rules.idleLimitMs,
@@ -152,6 +162,7 @@ export class BatchReuse {
     // What the handshake allowed for its own message says nothing about this one.
     session.plaintextRetry = false;
     session.nameAs(host);
+    this.use(session);
     if (await session.isAlive()) return session;
     session.connection.destroy();
     return undefined;

@@ -49,6 +49,7 @@ export class Connection {
   readonly #replies: Reply[] = [];
   #next = 0;
   #failure: IoFailure | undefined;
+  #closing = false;
   #error: NodeJS.ErrnoException | undefined;
   #wake: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -83,6 +84,11 @@ export class Connection {
       limits,
     );
     this.#listen(socket);
+  }
+
+  /** The server announced that it closes (421, RFC 5321 section 3.8), whether it did or not. */
+  get closing(): boolean {
+    return this.#closing;
   }
 
   /** Set once the connection is dead. */
@@ -133,6 +139,7 @@ export class Connection {
   takeReply(): Reply | undefined {
     const reply = this.#replies[this.#next];
     if (reply === undefined) return undefined;
+    if (reply.code === 421) this.#closing = true;
     this.#next++;
     if (this.#next === this.#replies.length) {
       this.#replies.length = 0;

@@ -378,6 +378,7 @@ export class HostLoop {
     }
     const { localAddress } = connected.socket;
     const session = new Session(connected.socket, host, around, maps.replyFilter);
+    this.#options.reuse?.use(session);
     session.attempt = attempt;
     session.uses = 1;
     session.verbosity = verbosity;

@@ -20,7 +20,7 @@ const none = { load: false, store: false };
 const both = { load: true, store: true };
 const load = { load: true, store: false };
 
-describe('what a batch may do', () => {
+describe('what a batch may do by smtp_connection_cache_on_demand, smtp_connection_cache_destinations, lmtp_cache_connection', () => {
   it.each<[string, Record<string, string>, Protocol, string, Hint, object]>([
     ['no hint', {}, 'smtp', 'example.com', undefined, none],
     ['LOAD', {}, 'smtp', 'example.com', 'load', load],
@@ -95,7 +95,7 @@ describe('what a batch may do', () => {
     expect(warnings).toEqual([expect.stringContaining('smtp_connection_cache_destinations: ')]);
   });
 
-  it('a session is parked no longer than client and cache allow', () => {
+  it('smtp_connection_cache_time_limit and connection_cache_ttl_limit: a session is parked no longer than both allow', () => {
     expect(rules().idleLimitMs).toBe(2000);
     expect(rules({ smtp_connection_cache_time_limit: '9s' }).idleLimitMs).toBe(2000);
     expect(

@@ -42,6 +42,16 @@ export interface WaitingSession {
   readonly uses: number;
 }
 
+/** An open session of this process. */
+export interface OpenSessionView
+  extends Pick<WaitingSession, 'transport' | 'nexthop' | 'relay' | 'tls' | 'sinceMs' | 'uses'> {
+  readonly state: 'busy' | 'parked';
+  /** See WaitingSession; a busy one is not. */
+  readonly bound: boolean;
+  /** How long it may be parked yet; undefined while it is busy. */
+  readonly leftMs: number | undefined;
+}
+
 export interface PoolListener {
   parked(session: WaitingSession, idleLimitMs: number): void;
   /** It is in use or over. */
@@ -66,6 +76,7 @@ export interface Parking {
 interface Place {
   readonly endpoint: string;
   readonly waiting: WaitingSession;
+  readonly expiresMs: number;
 }
 
 /** Sessions past their time may stay this much longer, so that one look closes many. */
@@ -80,6 +91,7 @@ export class SessionPool {
   readonly #steadyNow: () => number;
   readonly #table = new SessionTable<Session, Binding>();
   readonly #places = new Map<Session, Place>();
+  readonly #inUse = new Map<Session, { readonly transport: string; readonly nexthop: string }>();
   #waits = 0;
   readonly #goodbyes = new Set<Promise<void>>();
   #busy = 0;
@@ -108,6 +120,32 @@ export class SessionPool {
 
   leave(): void {
     this.#busy--;
+  }
+
+  /** A batch to this destination uses a session, until it is parked or `release`d. */
+  use(session: Session, destination: { readonly transport: string; readonly nexthop: string }): void {
+    this.#inUse.set(session, destination);
+  }
+
+  release(session: Session): void {
+    this.#inUse.delete(session);
+  }
+
+  /** All that is open at this moment, for operators. */
+  view(): OpenSessionView[] {
+    const nowMs = this.#steadyNow();
+    const busy = [...this.#inUse]
+      .filter(([{ connection }]) => connection.failure === undefined)
+      .map(([{ relay, tls, startedMs, uses }, { transport, nexthop }]): OpenSessionView => {
+        const about = { transport, nexthop, relay, tls, sinceMs: startedMs, uses };
+        return { ...about, state: 'busy', bound: false, leftMs: undefined };
+      });
+    const parked = [...this.#places.values()].map(({ waiting, expiresMs }): OpenSessionView => {
+      const { transport, nexthop, relay, tls, sinceMs, uses, bound } = waiting;
+      const about = { transport, nexthop, relay, tls, sinceMs, uses, bound };
+      return { ...about, state: 'parked', leftMs: expiresMs - nowMs };
+    });
+    return [...busy, ...parked];
   }
 
   /** To be called before a connection is opened for a batch. */
@@ -140,7 +178,8 @@ export class SessionPool {
     };
     const { destinations, endpoints, sessions } = this.#table;
     this.statistics.parked(destinations, endpoints, sessions);
-    const place: Place = { endpoint, waiting };
+    const place: Place = { endpoint, waiting, expiresMs };
+    this.#inUse.delete(session);
     this.#places.set(session, place);
     this.#options.listener?.parked(waiting, idleLimitMs);
     const { sessionLimit, endpointLimit } = this.#options;

@@ -31,7 +31,7 @@ export const scache = {
     default: 'yes',
     since: '0.1.0',
     origin: 'mailfleet',
-    doc: 'Workers list their parked sessions in Redis, and the scheduler sends a batch to a worker that has one for its destination. Otherwise each worker uses its own as batches happen to come.',
+    doc: 'Workers list their parked sessions in Redis, and a batch goes to a worker that has one for its destination (the scheduler looks for it) or for its server (a worker without one does). Otherwise each worker uses its own as batches happen to come.',
   },
   connection_cache_endpoint_limit: {
     type: 'integer',
