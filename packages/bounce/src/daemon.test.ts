@@ -222,6 +222,69 @@ describe('the bounce daemon', () => {
     expect(await noticesOf(events)).toHaveLength(2);
   });
 
+  test.each([
+    ['bounce', ['', 'checked']],
+    ['notify', ['checked', '']],
+    ['bounce, notify', ['checked', 'checked']],
+    ['', ['', '']],
+  ])(
+    'internal_mail_filter_classes = %s: header_checks are asked about notices of these classes',
+    async (classes, marks) => {
+      const queueId = await bounceMessage();
+      const events: MailEvent[] = [];
+      const checked = config.with({
+        header_checks: 'regexp:{{/^Subject: / PREPEND X-Mark: checked}}',
+        internal_mail_filter_classes: classes,
+      });
+      const notifier = {
+        settings: noticeSettings(checked),
+        templates: openTemplates(config, () => undefined),
+        queue,
+        router: createRouter(config),
+        telemetry: { emit: (event: MailEvent) => void events.push(event) },
+        now: Date.now,
+      };
+      await notify(notifier, { shard: 0, queueId, pass: 0, notice: 'failure', term: 'test' }, undefined);
+      const notices = await noticesOf(events);
+      const byClass = [
+        notices.find(({ envelope }) => envelope.sender !== ''),
+        notices.find(({ envelope }) => envelope.sender === ''),
+      ];
+      const found = await Promise.all(
+        byClass.map(async (one) => /^X-Mark: (\w+)/m.exec(await contentOf(one))?.[1] ?? ''),
+      );
+      expect(found).toEqual(marks);
+    },
+  );
+
+  test('internal_mail_filter_classes, body_checks: a notice that is refused or discarded is thrown away, with a warning', async () => {
+    const queueId = await bounceMessage();
+    const events: MailEvent[] = [];
+    const notifier = {
+      settings: noticeSettings(
+        config.with({
+          body_checks: 'regexp:{{/diagnostic|recipient/ REJECT not here}}',
+          internal_mail_filter_classes: 'bounce',
+        }),
+      ),
+      templates: openTemplates(config, () => undefined),
+      queue,
+      router: createRouter(config),
+      telemetry: { emit: (event: MailEvent) => void events.push(event) },
+      now: Date.now,
+    };
+    await notify(notifier, { shard: 0, queueId, pass: 0, notice: 'failure', term: 'test' }, undefined);
+    const notices = await noticesOf(events);
+    expect(notices.map(({ envelope }) => envelope.sender)).not.toContain('');
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        kind: 'remark',
+        program: 'cleanup',
+        text: expect.stringMatching(/^reject: body /),
+      }),
+    );
+  });
+
   test('posts a second notice for what bounced after the first of the same pass', async () => {
     const queueId = await bounceMessage({ recipients: [{}, {}] });
     const notifier = {

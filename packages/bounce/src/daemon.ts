@@ -26,11 +26,11 @@ export interface BounceOptions {
 /** Resolves when it has drained after the signal; rejects when a template cannot be used or the queue is lost. */
 export async function runBounce(options: BounceOptions): Promise<void> {
   const { config, queue, telemetry, name, signal } = options;
+  const warn = (text: string): void =>
+    telemetry.emit({ kind: 'remark', program: 'bounce', warning: true, text });
   const notifier = {
-    settings: noticeSettings(config),
-    templates: openTemplates(config, (text) =>
-      telemetry.emit({ kind: 'remark', program: 'bounce', warning: true, text }),
-    ),
+    settings: noticeSettings(config, warn),
+    templates: openTemplates(config, warn),
     queue,
     router: createRouter(config),
     telemetry,

@@ -6,6 +6,8 @@
  * under its derived queue id. The notice for the sender must be posted; a postmaster copy that cannot be is only
  * warned about, as bounce(8) does.
  */
+
+import { ContentFilter } from '@mailfleet/mime';
 import type {
   BouncePort,
   IntakePort,
@@ -29,7 +31,7 @@ export interface Notifier {
   readonly settings: NoticeSettings;
   readonly templates: Templates;
   readonly queue: Pick<BouncePort, 'noticeMaterial' | 'noticePosted'> &
-    Pick<IntakePort, 'spoolContent' | 'accept'>;
+    Pick<IntakePort, 'spoolContent' | 'dropContent' | 'accept'>;
   readonly router: Pick<Router, 'route'>;
   readonly telemetry: Pick<Telemetry, 'emit'>;
   readonly now: () => number;
@@ -126,10 +128,11 @@ async function post(
 }
 
 async function submit(
-  { now, queue, router, settings, templates }: Notifier,
+  notifier: Notifier,
   queueId: string,
   { notice, envelope, original, traceparent }: Posting,
 ): Promise<void> {
+  const { now, queue, router, settings, templates } = notifier;
   const routed = await routeTo(router, notice.recipient, notice.sender);
   const nowMs = now();
   const report = writeReport({
@@ -141,7 +144,13 @@ async function submit(
     original,
     settings,
   });
-  const content = await queue.spoolContent(report.bytes);
+  const audience = notice.audience === 'postmaster' ? 'notify' : 'bounce';
+  const inspection = inspectionOf(notifier, audience, queueId);
+  const content = await queue.spoolContent(inspection?.stream(report.bytes) ?? report.bytes);
+  if (isThrownAway(inspection)) {
+    await queue.dropContent(content);
+    return;
+  }
   // 'exists' means that an earlier run posted it: as good as accepted.
   await queue.accept({
     envelope: {
@@ -162,6 +171,29 @@ async function submit(
   });
 }
 
+/** Asks header_checks and body_checks about a notice, where internal_mail_filter_classes wants that; undefined: nothing is asked. */
+function inspectionOf(
+  { settings, telemetry }: Notifier,
+  mailClass: 'bounce' | 'notify',
+  queueId: string,
+): ContentFilter | undefined {
+  const { checks, filterClasses } = settings;
+  if (checks === undefined || !filterClasses.has(mailClass)) return undefined;
+  return new ContentFilter(checks, (text, warning) =>
+    telemetry.emit({ kind: 'remark', program: 'cleanup', queueId, text, ...(warning ? { warning } : {}) }),
+  );
+}
+
+/**
+ * Whether a check threw the notice away. A refusal does, too: whoever would be told of it is the one who is told already. Throws when a
+ * table could not be asked: the request is run again.
+ */
+function isThrownAway(filter: ContentFilter | undefined): boolean {
+  if (filter?.failure !== undefined)
+    throw new Error('the notice could not be checked (header_checks, body_checks)');
+  return filter?.sentence !== undefined;
+}
+
 async function routeTo(
   router: Notifier['router'],
   recipient: string,
@@ -177,13 +209,17 @@ async function routeTo(
 
 /** Posts a session's transcript to the postmaster, under the queue id that the request brings. */
 export async function notifyOfSession(
-  { now, queue, router, settings, telemetry }: Notifier,
+  notifier: Notifier,
   request: TranscriptNotice,
   traceparent: string | undefined,
 ): Promise<void> {
+  const { now, queue, router, settings, telemetry } = notifier;
   const nowMs = now();
   const { noticeQueueId, peer, program, queueId } = request;
-  const { bytes, messageId, recipient } = writeTranscript(request, settings, nowMs);
+  const { bytes: written, messageId, recipient } = writeTranscript(request, settings, nowMs);
+  const inspection = inspectionOf(notifier, 'notify', noticeQueueId);
+  const bytes = (await inspection?.whole(written)) ?? written;
+  if (isThrownAway(inspection)) return;
   const sender = settings.doubleBounceAddress;
   await queue.accept({
     envelope: {

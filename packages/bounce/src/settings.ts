@@ -1,5 +1,6 @@
 /** The parameters that shape a notice, read once; see bounce(8). */
 import type { Config } from '@mailfleet/config';
+import { type FilterPlan, openReceiptChecks } from '@mailfleet/mime';
 
 export interface NoticeSettings {
   readonly myhostname: string;
@@ -16,6 +17,10 @@ export interface NoticeSettings {
   readonly headerFromFormat: string;
   /** Full address of `double_bounce_sender`. */
   readonly doubleBounceAddress: string;
+  /** header_checks and its kin; undefined: there are none. */
+  readonly checks: FilterPlan | undefined;
+  /** internal_mail_filter_classes: which notices they are asked about. */
+  readonly filterClasses: ReadonlySet<string>;
   readonly bounceNoticeRecipient: string;
   readonly doubleBounceNoticeRecipient: string;
   /** One notice for each recipient of a message with VERP (`disable_verp_bounces`). */
@@ -27,12 +32,18 @@ export interface NoticeSettings {
   readonly errorNoticeRecipient: string;
 }
 
-export function noticeSettings(config: Config): NoticeSettings {
+/** @param warn is told of tables that cannot be used */
+export function noticeSettings(
+  config: Config,
+  warn: (sentence: string) => void = () => undefined,
+): NoticeSettings {
   const myhostname = config.get('myhostname');
   const myorigin = config.get('myorigin');
   const qualified = (address: string): string => (address.includes('@') ? address : `${address}@${myorigin}`);
   const mailName = config.get('mail_name');
   return {
+    checks: openReceiptChecks(config, warn),
+    filterClasses: new Set(config.get('internal_mail_filter_classes').map((name) => name.toLowerCase())),
     myhostname,
     myorigin,
     productName: mailName.replace(/[^\w!#$%&'*+/=?^`{|}~-]/g, '-'),

@@ -138,6 +138,7 @@ function exitCodeOf({ code, error }: Exclude<EnqueueResult, { ok: true }>): numb
     case 'bad-parameter':
       return EX_USAGE;
     case 'too-many-hops':
+    case 'content-rejected':
     case 'too-large':
       return EX_DATAERR;
     default:

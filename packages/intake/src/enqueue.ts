@@ -8,6 +8,7 @@
 import {
   ContentCompletion,
   type ContentFacts,
+  ContentFilter,
   type ContentRefusal,
   quoteAddress,
   quotePhrase,
@@ -98,7 +99,9 @@ async function store(
     ...(submission.recipientsFromHeader === true || namedSender === undefined ? [headerEnvelope] : []),
   ]);
   const source = interruptible(chunksOf(submission.content));
-  const content = await queue.spoolContent(completion.complete(source.chunks));
+  const inspection = inspectionBy(intake, queueId);
+  const completed = completion.complete(source.chunks);
+  const content = await queue.spoolContent(inspection?.stream(completed) ?? completed);
   const facts = completion.facts();
 
   const give = async (why: Refusal): Promise<Refusal> => {
@@ -110,11 +113,23 @@ async function store(
   if (source.interrupted() !== undefined) {
     return give(refusal('content-interrupted', 451, '4.4.2', 'the connection ended before the message did'));
   }
+  if (inspection?.failure !== undefined) {
+    return give(refusal('unavailable', 451, '4.3.0', 'the content could not be checked; try again later'));
+  }
+  const sentence = inspection?.sentence;
+  if (sentence?.kind === 'reject') {
+    const code = sentence.status.startsWith('4') ? 451 : 550;
+    return give(refusal('content-rejected', code, sentence.status, sentence.reason, 'content'));
+  }
   const sender = namedSender ?? headerSender(headerEnvelope, rules);
   if (typeof sender === 'object') return give(sender);
   const gathered = gatherRecipients(intake, submission, named, headerEnvelope, rules);
   if (!gathered.ok) return give(gathered);
   const addresses = gathered.recipients.map(({ address }) => address);
+  if (sentence?.kind === 'discard') {
+    await queue.dropContent(content);
+    return { ok: true, queueId, recipients: addresses };
+  }
   const routes = await routeAll(intake, gathered.recipients, sender);
   if (!routes.ok) return give(routes);
 
@@ -125,7 +140,7 @@ async function store(
   const envelope: Envelope = {
     queueId,
     sender,
-    sizeBytes: facts.sizeBytes,
+    sizeBytes: inspection === undefined ? facts.sizeBytes : sizeOf(content),
     arrivalMs: nowMs,
     createdMs: nowMs,
     ...(encoding === undefined ? {} : { encoding }),
@@ -140,6 +155,19 @@ async function store(
   };
   await accept(intake, envelope, routes.routed, content, submission);
   return { ok: true, queueId, recipients: addresses };
+}
+
+/** What header_checks and body_checks make of the content; undefined: there are none. */
+function inspectionBy({ checks, telemetry }: Intake, queueId: string): ContentFilter | undefined {
+  if (checks === undefined) return undefined;
+  return new ContentFilter(checks, (text, warning) =>
+    telemetry.emit({ kind: 'remark', program: 'cleanup', queueId, text, ...(warning ? { warning } : {}) }),
+  );
+}
+
+/** Checks may have made it another. */
+function sizeOf(content: Content): number {
+  return content.kind === 'inline' ? content.bytes.length : content.sizeBytes;
 }
 
 async function chooseQueueId(intake: Intake, idempotencyKey: string | undefined): Promise<string> {

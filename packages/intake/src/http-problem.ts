@@ -11,6 +11,7 @@ const STATUS_OF: Readonly<Record<RefusalName, number>> = {
   'no-recipients': 400,
   'too-many-recipients': 400,
   'too-many-hops': 422,
+  'content-rejected': 422,
   'content-interrupted': 400,
   'too-large': 413,
   unavailable: 503,

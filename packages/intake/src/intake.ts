@@ -4,6 +4,7 @@
  */
 import type { Config } from '@mailfleet/config';
 import { type MatchList, matchDomains, matchNetworks, tableOptions } from '@mailfleet/lookup';
+import { type FilterPlan, openReceiptChecks } from '@mailfleet/mime';
 import type { IntakePort, SuppressionPort, TranscriptPort } from '@mailfleet/queue';
 import { createRouter, type Router } from '@mailfleet/routing';
 import type { Telemetry } from '@mailfleet/telemetry';
@@ -33,6 +34,8 @@ export interface Intake extends IntakeOptions {
   readonly smtputf8: boolean;
   /** What an address may be, and what completes it. @param mayUtf8 SMTPUTF8 was asked for, or need not be */
   addressRules(mayUtf8: boolean): AddressRules;
+  /** header_checks and its kin; undefined: contents are not looked into. */
+  readonly checks: FilterPlan | undefined;
 }
 
 export function createIntake(options: IntakeOptions): Intake {
@@ -59,6 +62,7 @@ export function createIntake(options: IntakeOptions): Intake {
       },
     },
     smtputf8,
+    checks: openReceiptChecks(config, (sentence) => options.telemetry.log.warn(sentence)),
     addressRules: (mayUtf8) => ({ smtputf8: smtputf8 && (mayUtf8 || !strict), ...completion }),
   };
 }

@@ -22,6 +22,7 @@ export type RefusalName =
   | 'too-many-recipients'
   | 'too-large'
   | 'too-many-hops'
+  | 'content-rejected'
   | 'content-interrupted'
   | 'unavailable';
 

@@ -264,7 +264,11 @@ export class IntakeConnection extends SMTPConnection {
       ...(tls ? { tls: { version: tls.version, cipher: tls.standardName } } : {}),
       ...(this.#user()?.method === undefined ? {} : { saslMethod: this.#user()?.method ?? '' }),
     });
-    if (!result.ok) return { code: result.code, text: `${result.status} Error: ${result.sentence}` };
+    if (!result.ok) {
+      // The words of a table are the postmaster's own.
+      const mark = result.error === 'content-rejected' ? '' : 'Error: ';
+      return { code: result.code, text: `${result.status} ${mark}${result.sentence}` };
+    }
     this.#errors = 0;
     return { code: 250, text: `2.0.0 Ok: queued as ${result.queueId}` };
   }

@@ -43,7 +43,7 @@ export const content = {
     default: '',
     seed: true,
     since: '<=2.0',
-    doc: 'Receive-time header match tables (cleanup).',
+    doc: 'Tables of headers as mail comes in: REJECT, DISCARD, REPLACE, PREPEND, IGNORE, STRIP, WARN, INFO.',
   },
   mime_header_checks: {
     type: 'maps',
@@ -62,7 +62,7 @@ export const content = {
     default: '',
     seed: true,
     since: '<=2.0',
-    doc: 'Receive-time body match tables.',
+    doc: 'The same of body lines.',
   },
   non_smtpd_milters: {
     type: 'string',

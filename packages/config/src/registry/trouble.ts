@@ -32,7 +32,7 @@ export const trouble = {
     values: ['bounce', 'notify'],
     seed: true,
     since: '2.3',
-    doc: 'Which system-generated mail (bounce, notify) is content-inspected.',
+    doc: 'Which notices header_checks and body_checks are asked about: bounce, those to senders; notify, those to the postmaster. One that is refused is thrown away.',
   },
   notify_classes: {
     type: 'list',

@@ -2,7 +2,7 @@
  * body_checks(5) on a stream of body text: line by line, a line longer than `line_length_limit` in pieces that count as lines of their
  * own, as they are records of a queue file to Postfix. The text must end in a line end. Empty lines are never asked about. Lines that stay go on in runs, without a copy.
  */
-import { type CheckMap, check, type Note } from './checks.ts';
+import { type CheckMap, check, type Note, type Sentence } from './checks.ts';
 import { decodeText, encodeText } from './text.ts';
 
 const LF = 10;
@@ -11,6 +11,9 @@ const CRLF = Buffer.from('\r\n');
 const NOTHING: Buffer = Buffer.alloc(0);
 
 export class BodyChecks {
+  readonly #bodyLimit: number;
+  /** Bytes of this body segment still to be asked about. */
+  #left: number;
   readonly #map: CheckMap;
   readonly #limit: number;
   readonly #note: Note;
@@ -18,15 +21,29 @@ export class BodyChecks {
   /** The beginning of a line. */
   #held: Buffer = NOTHING;
 
-  constructor(map: CheckMap, lineLengthLimit: number, note: Note, emit: (text: Buffer) => void) {
+  /** @param bodyLimit bytes of a segment to look at (body_checks_size_limit) */
+  constructor(
+    map: CheckMap,
+    lineLengthLimit: number,
+    note: Note,
+    emit: (text: Buffer) => void,
+    bodyLimit = Infinity,
+  ) {
+    this.#bodyLimit = bodyLimit;
+    this.#left = bodyLimit;
     this.#map = map;
     this.#limit = lineLengthLimit;
     this.#note = note;
     this.#emit = emit;
   }
 
-  /** The reason of a failed lookup, after which nothing more may be pushed. */
-  async push(chunk: Buffer): Promise<string | undefined> {
+  /** Headers came: what follows is another body segment. */
+  nextSegment(): void {
+    this.#left = this.#bodyLimit;
+  }
+
+  /** The reason of a failed lookup or a sentence, after which nothing more may be pushed. */
+  async push(chunk: Buffer): Promise<string | Sentence | undefined> {
     const input = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     this.#held = NOTHING;
     let runFrom = 0;
@@ -38,8 +55,12 @@ export class BodyChecks {
       const isPiece = lineEnd - at > this.#limit;
       const textEnd = isPiece ? at + this.#limit : lineEnd;
       const next = isPiece ? textEnd : lf + 1;
-      const replacement = textEnd > at ? await this.#ask(input.subarray(at, textEnd), isPiece) : undefined;
-      if (typeof replacement === 'string') return replacement;
+      const replacement =
+        textEnd > at && this.#left > 0 ? await this.#ask(input.subarray(at, textEnd), isPiece) : undefined;
+      this.#left -= next - at;
+      if (typeof replacement === 'string' || (replacement !== undefined && 'kind' in replacement)) {
+        return replacement;
+      }
       if (replacement !== undefined) {
         if (at > runFrom) this.#emit(input.subarray(runFrom, at));
         if (replacement.length > 0) this.#emit(replacement);
@@ -53,7 +74,7 @@ export class BodyChecks {
   }
 
   /** What stands in place of the line, undefined for the line itself; a string is the reason of a failure. */
-  async #ask(line: Buffer, isPiece: boolean): Promise<Buffer | string | undefined> {
+  async #ask(line: Buffer, isPiece: boolean): Promise<Buffer | string | Sentence | undefined> {
     const { text, encoding } = decodeText(line);
     const verdict = await check(this.#map, 'body', text, this.#note);
     switch (verdict.kind) {
@@ -61,6 +82,9 @@ export class BodyChecks {
         return undefined;
       case 'drop':
         return NOTHING;
+      case 'reject':
+      case 'discard':
+        return verdict;
       case 'failed':
         return verdict.reason;
       case 'replace':

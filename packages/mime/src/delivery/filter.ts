@@ -10,7 +10,7 @@ import type { Header } from '../structure/header-line.ts';
 import type { StructureLimits } from '../structure/limits.ts';
 import { MimeParser } from '../structure/parser.ts';
 import { BodyChecks } from './body-checks.ts';
-import { type CheckMaps, check, type Note } from './checks.ts';
+import { type CheckMaps, check, type Note, type Sentence } from './checks.ts';
 import { decodeText, encodeText } from './text.ts';
 
 export interface FilterPlan {
@@ -20,6 +20,10 @@ export interface FilterPlan {
   /** Rewrites addresses in a primary header; undefined: smtp_generic_maps is empty. */
   readonly rewriteHeader: RewriteHeader | undefined;
   readonly limits: StructureLimits;
+  /** body_checks_size_limit; undefined: all of a body is looked at. */
+  readonly bodyLimit?: number;
+  /** Whose checks they are, in warnings; default smtp. */
+  readonly program?: string;
 }
 
 /** A failed lookup, or the header: the very same when nothing in it changed. */
@@ -44,6 +48,8 @@ export class ContentFilter {
   #found: (Header | Buffer)[] = [];
   #output: Buffer[] = [];
   failure: FilterFailure | undefined;
+  /** What a check at receipt says of the message; output ended early. */
+  sentence: Sentence | undefined;
 
   constructor(plan: FilterPlan, note: Note) {
     this.#plan = plan;
@@ -52,7 +58,13 @@ export class ContentFilter {
     const parsesAll = convert || Object.keys(checks).length > 0;
     this.#bodyChecks =
       checks.body &&
-      new BodyChecks(checks.body, limits.lineLengthLimit, note, (text) => this.#output.push(text));
+      new BodyChecks(
+        checks.body,
+        limits.lineLengthLimit,
+        note,
+        (text) => this.#output.push(text),
+        plan.bodyLimit,
+      );
     this.#parser = new MimeParser(
       { ...limits, convert, primaryOnly: !parsesAll },
       { header: (header) => this.#found.push(header), body: (bytes) => this.#found.push(bytes) },
@@ -73,11 +85,11 @@ export class ContentFilter {
         Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length),
       );
       await this.#settle();
-      if (this.failure !== undefined) return;
+      if (this.#stopped) return;
       if (this.#output.length > 0) yield this.#taken();
     }
     await this.#end();
-    if (this.failure === undefined && this.#output.length > 0) yield this.#taken();
+    if (!this.#stopped && this.#output.length > 0) yield this.#taken();
   }
 
   async #end(): Promise<void> {
@@ -92,10 +104,17 @@ export class ContentFilter {
       this.failure = { kind: 'unfit', reason: 'MIME nesting exceeds safety limit' };
     }
     for (const part of found) {
-      if (this.failure !== undefined) return;
-      if (!Buffer.isBuffer(part)) await this.#header(part);
-      else if (this.#bodyChecks === undefined) this.#output.push(part);
-      else this.#lookupFailed('body checks', await this.#bodyChecks.push(part));
+      if (this.#stopped) return;
+      if (!Buffer.isBuffer(part)) {
+        this.#bodyChecks?.nextSegment();
+        await this.#header(part);
+      } else if (this.#bodyChecks === undefined) {
+        this.#output.push(part);
+      } else {
+        const end = await this.#bodyChecks.push(part);
+        if (typeof end === 'object') this.sentence = end;
+        else this.#lookupFailed('body checks', end);
+      }
     }
   }
 
@@ -109,6 +128,10 @@ export class ContentFilter {
       const verdict = await check(map, 'header', text.slice(0, -2).replaceAll('\r\n', '\n'), this.#note);
       if (verdict.kind === 'failed') return this.#lookupFailed('header checks', verdict.reason);
       if (verdict.kind === 'drop') return;
+      if (verdict.kind === 'reject' || verdict.kind === 'discard') {
+        this.sentence = verdict;
+        return;
+      }
       if (verdict.kind === 'prepend') this.#output.push(encodeText(`${verdict.text}\r\n`, encoding));
       if (verdict.kind === 'replace') bytes = encodeText(`${verdict.text}\r\n`, encoding);
     }
@@ -120,9 +143,13 @@ export class ContentFilter {
     this.#output.push(bytes);
   }
 
+  get #stopped(): boolean {
+    return this.failure !== undefined || this.sentence !== undefined;
+  }
+
   #lookupFailed(what: string, reason: string | undefined): void {
     if (reason === undefined) return;
-    this.#note(`smtp ${what} lookup error: ${reason}`, true);
+    this.#note(`${this.#plan.program ?? 'smtp'} ${what} lookup error: ${reason}`, true);
     this.failure = { kind: 'local' };
   }
 
