@@ -1,13 +1,30 @@
 /** Logins against scripted servers: every outcome in Postfix's words, and each parameter's effect. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type SmtpServer, startSmtpServer } from '@mailfleet/test-kit';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { deliver, type TestDelivery, type TestResult } from '../test-agent.ts';
 
 const servers: SmtpServer[] = [];
 
+let directory: string;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'mailfleet-login-'));
+});
+
+afterAll(() => rmSync(directory, { recursive: true }));
+
 afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close()));
 });
+
+const startPlain = async (): Promise<SmtpServer> => {
+  const server = await startSmtpServer({ keywords: ['AUTH PLAIN'] });
+  servers.push(server);
+  return server;
+};
 
 const PASSWORDS = 'inline:{mx1.test=alice:s3cret}';
 const sasl = {
@@ -96,7 +113,29 @@ describe('smtp_sasl_auth_enable, smtp_sasl_password_maps', () => {
       smtp_sasl_password_maps: 'fail:x',
     });
     expect(verdicts).toEqual([`deferred 4.3.0 local data error while talking to ${name}`]);
-    expect(remarks).toEqual(['Q1: warning: smtp_sasl_password_maps lookup error: fail:x fails every lookup']);
+    expect(remarks).toEqual(['Q1: warning: smtp_sasl_password_maps lookup error: fail:… fails every lookup']);
+  });
+
+  it.each<[string, string, RegExp]>([
+    ['an entry without a value', 'inline:{mx1.test=, mx2.test=alice:hush}', /empty result/],
+    ['an entry that is none', 'inline:{=alice:hush, mx2.test=alice:hush}', /is not key=value/],
+    ['no entry', 'inline:alice:hush', /needs at least one pair/],
+    ['another table in it', 'unionmap:{static:hush, fail:hush}', /fails every lookup/],
+    ['a type that is none', 'hush:alice', /not supported/],
+    ['a line without a key', 'alice:hush', /has no value/],
+    ['a quoted line', '"alice":"hush"', /has no value/],
+  ])('a broken table is named, and nothing that it holds: %s', async (_, text, reason) => {
+    let maps = text;
+    if (reason.source.includes('has no value')) {
+      writeFileSync(join(directory, 'passwords'), `${text}\nother a:b\n`);
+      maps = `texthash:${directory}/passwords`;
+    }
+    const { remarks } = await deliver({
+      servers: [await startPlain()],
+      config: { ...sasl, smtp_sasl_password_maps: maps },
+    });
+    expect(remarks.join('\n')).toMatch(reason);
+    expect(remarks.join('\n')).not.toContain('hush');
   });
 
   it('no table at all is refused before anything starts', async () => {

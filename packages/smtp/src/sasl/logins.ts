@@ -9,6 +9,7 @@ import { type LookupResult, openMaps, tableOptions } from '@mailfleet/lookup';
 import { lookupKeys, senderKeys } from '@mailfleet/routing';
 import type { FleetKey } from '@mailfleet/tls';
 import { localDomains } from '../generic-rules.ts';
+import { withoutEntries } from './redact.ts';
 import type { SaslSettings } from './settings.ts';
 
 export class Login {
@@ -54,7 +55,10 @@ export const openLogins = (
   config: Config,
   warn: (sentence: string) => void,
 ): Logins => {
-  const table = openMaps(settings.passwordMaps, { ...tableOptions(config), warn });
+  const table = openMaps(settings.passwordMaps, {
+    ...tableOptions(config),
+    warn: (sentence) => warn(withoutEntries(sentence)),
+  });
   const delimiters = config.get('recipient_delimiter');
   const isLocal = localDomains(config, config.get('myorigin'), warn);
 
@@ -82,7 +86,7 @@ export const openLogins = (
     senderDependent: settings.senderDependent,
     find: async (place) => {
       const result = await ask(place);
-      if (result.kind === 'error') return result;
+      if (result.kind === 'error') return { kind: 'error', reason: withoutEntries(result.reason) };
       if (result.kind === 'miss') return { kind: 'none' };
       const at = result.value.indexOf(settings.delimiter);
       const login =

@@ -1,8 +1,9 @@
 /** Known answers of the RFCs, what each machine refuses, and which mechanism is chosen. */
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
+import { randomFrom, testSeeds } from '@mailfleet/test-kit';
 import { describe, expect, it } from 'vitest';
 import type { Exchange, MechanismContext, Step } from './mechanism.ts';
-import { chooseMechanism, mechanisms, type SecurityOption } from './mechanisms.ts';
+import { chooseMechanism, type Mechanism, mechanisms, type SecurityOption } from './mechanisms.ts';
 
 const start = async (name: string, context: Partial<MechanismContext>): Promise<Exchange> => {
   const mechanism = mechanisms.find((each) => each.name === name);
@@ -255,6 +256,46 @@ describe('OAuth', () => {
     expect(await answer(exchange, '{"status":"401"}')).toBe('');
   });
 });
+
+it.each(testSeeds)(
+  'whatever a server sends, a mechanism answers or refuses, and ends: seed %d',
+  async (seed) => {
+    const random = randomFrom(seed);
+    const words = [
+      'r=n',
+      'r=nx',
+      ',',
+      's=',
+      'QUFB',
+      '=',
+      'i=4096',
+      'i=1e9',
+      'e=x',
+      'v=',
+      'nonce="',
+      'x"',
+      'qop=auth',
+      'algorithm=md5-sess',
+      'realm=',
+      'rspauth=',
+      '\\',
+      '\0',
+      '\xff',
+    ] as const;
+    for (let round = 0; round < 300; round++) {
+      const exchange = await start(random.pick(mechanisms as [Mechanism, ...Mechanism[]]).name, {
+        nonce: 'n',
+      });
+      let steps = 0;
+      for (; steps < 5; steps++) {
+        const challenge =
+          random.below(3) === 0 ? random.bytes(40) : Buffer.from(random.text(words, 12), 'latin1');
+        if ((await exchange.respond(challenge)).kind === 'failed') break;
+      }
+      expect(steps).toBeLessThan(5);
+    }
+  },
+);
 
 describe('choice', () => {
   const all = mechanisms.map(({ name }) => name);

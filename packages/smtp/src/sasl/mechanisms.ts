@@ -2,6 +2,7 @@
  * The mechanisms that this client has, strongest first, with the properties by which `smtp_sasl_security_options` choose among them.
  * Properties are those of the usual Cyrus plug-ins, since that is what people's settings were made for.
  */
+import { getFips } from 'node:crypto';
 import { cramMd5 } from './cram-md5.ts';
 import { digestMd5 } from './digest-md5.ts';
 import type { Exchange, FailedStep, MechanismContext } from './mechanism.ts';
@@ -92,6 +93,8 @@ export const chooseMechanism = (
   { options, tokenOnly, channelBinding, clientCertificate }: Circumstances,
 ): Mechanism | undefined => {
   const names = new Set(offered.map((name) => name.toUpperCase()));
+  // In this mode OpenSSL has no MD5.
+  if (getFips() === 1) for (const name of ['DIGEST-MD5', 'CRAM-MD5']) names.delete(name);
   return mechanisms.find(
     ({ name, properties, proves, needs }) =>
       names.has(name) &&
