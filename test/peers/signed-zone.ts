@@ -11,7 +11,7 @@ import { peerDirectory, startServer } from './process.ts';
 
 const run = promisify(execFile);
 
-export interface Zone {
+interface Zone {
   /** e.g. `signed.test` */
   readonly name: string;
   /** Lines of the zone file, names below the zone; SOA and NS are added. */

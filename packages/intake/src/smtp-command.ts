@@ -30,7 +30,7 @@ export interface MailCommand {
 }
 
 /** What a client that may use XVERP gets without naming delimiters, and the characters it may name. */
-export interface VerpRules {
+interface VerpRules {
   readonly defaultDelimiters: string;
   readonly allowed: string;
 }

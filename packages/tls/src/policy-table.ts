@@ -30,7 +30,7 @@ export interface TlsPolicies {
 }
 
 /** What a message itself says of TLS. */
-export interface TlsWishes {
+interface TlsWishes {
   /** `TLS-Required: No` (RFC 8689 section 3): no table counts, and opportunistic TLS is the most that main.cf may ask for. */
   readonly optional?: boolean;
   /** Its recipients' domain, when it is routed by that domain's MX records alone: whose MTA-STS policy counts. */

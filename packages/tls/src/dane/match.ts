@@ -4,9 +4,9 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import { X509Certificate as Certificate } from 'node:crypto';
-import { distrustOf } from './chain.ts';
+import { type Anchors, findPath } from '../chain.ts';
 import type { TlsaPolicy } from './decide.ts';
-import { publicKeyOf, recordMatches, selector, usage } from './tlsa.ts';
+import { type DaneDigests, publicKeyOf, recordMatches, selector, type TlsaRecord, usage } from './tlsa.ts';
 
 export type TlsaVerdict =
   | { readonly matched: true }
@@ -24,6 +24,9 @@ export interface PresentedChain {
   readonly hasName: (names: readonly string[]) => boolean;
 }
 
+/** A path that is longer comes from mistakes or attacks. */
+const MOST_AUTHORITIES = 10;
+
 export const matchTlsa = (
   { chain, hasName }: PresentedChain,
   { records, names, digests }: TlsaPolicy,
@@ -36,22 +39,45 @@ export const matchTlsa = (
   }
   const anchors = records.filter((record) => record.usage === usage.trustAnchor);
   if (anchors.length === 0) return { matched: false, reason: 'no matching TLSA record', wrongName: false };
-  const full = anchors.filter(({ matchingType }) => matchingType === 0);
-  const distrust = distrustOf(
-    chain,
-    {
-      isAnchor: (certificate) => anchors.some((record) => recordMatches(record, certificate, digests)),
-      certificates: full
-        .filter((record) => record.selector === selector.certificate)
-        .map((record) => new Certificate(record.certificate)),
-      keys: full.filter((record) => record.selector === selector.publicKey).map(publicKeyOf),
-    },
+  const path = findPath(leaf, chain.slice(1), anchorsOf(chain, anchors, digests, nowMs), {
+    maxDepth: MOST_AUTHORITIES,
     nowMs,
-  );
-  if (distrust !== undefined) {
-    return { matched: false, reason: `no matching TLSA record (${distrust})`, wrongName: false };
+  });
+  if (path.kind === 'none') {
+    return { matched: false, reason: `no matching TLSA record (${path.error})`, wrongName: false };
   }
   return hasName(names)
     ? { matched: true }
     : { matched: false, reason: `certificate has none of the names ${names.join(', ')}`, wrongName: true };
+};
+
+/**
+ * What the records vouch for: authorities that were presented, and those that DNS holds in full. As in OpenSSL, an anchor's dates count, and the
+ * server's own certificate is none.
+ */
+const anchorsOf = (
+  [leaf, ...presented]: readonly X509Certificate[],
+  records: readonly TlsaRecord[],
+  digests: DaneDigests,
+  nowMs: number,
+): Anchors => {
+  const full = records.filter(({ matchingType }) => matchingType === 0);
+  const inDns = full
+    .filter((record) => record.selector === selector.certificate)
+    .map((record) => new Certificate(record.certificate));
+  const announced = presented.filter((each) =>
+    records.some((record) => recordMatches(record, each, digests)),
+  );
+  return {
+    certificates: [...announced, ...inDns].filter(
+      (each) =>
+        leaf?.raw.equals(each.raw) !== true &&
+        nowMs >= each.validFromDate.getTime() &&
+        nowMs <= each.validToDate.getTime(),
+    ),
+    publicKeys: full
+      .filter((record) => record.selector === selector.publicKey)
+      .map(publicKeyOf)
+      .filter((key) => leaf?.publicKey.equals(key) !== true),
+  };
 };
