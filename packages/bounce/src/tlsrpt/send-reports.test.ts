@@ -173,7 +173,7 @@ const report = {
   ]),
 };
 
-it('by HTTPS: one POST of the compressed report, and the counts are gone', async () => {
+it('by HTTPS: one POST of the compressed report with tlsrpt_contact_address, and the counts are gone', async () => {
   await count();
   const { sent, notes } = await send('https://collector.test/in?x=1');
   expect(sent).toBe(1);

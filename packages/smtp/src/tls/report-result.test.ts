@@ -107,7 +107,7 @@ it.each<[string, TestDelivery]>([
   expect((await send('good', 'may', delivery)).told).toEqual([]);
 });
 
-it('smtp_tlsrpt_socket_name is not needed, lmtp_tlsrpt_enable has no meaning; both are said', async () => {
+it('smtp_tlsrpt_socket_name is not needed; lmtp_tlsrpt_enable, lmtp_tlsrpt_socket_name and lmtp_tlsrpt_skip_reused_handshakes have no meaning', async () => {
   const { result } = await send('good', 'may', { config: { smtp_tlsrpt_socket_name: 'run/tlsrpt' } });
   expect(result.remarks).toContainEqual(
     expect.stringContaining('smtp_tlsrpt_socket_name = run/tlsrpt is not needed'),
@@ -117,7 +117,11 @@ it('smtp_tlsrpt_socket_name is not needed, lmtp_tlsrpt_enable has no meaning; bo
     protocol: 'lmtp',
     nexthop: 'inet:example.com',
     findHosts: async () => ({ kind: 'failed', status: '4.4.3', reason: 'x' }),
-    config: { lmtp_tlsrpt_enable: 'yes' },
+    config: {
+      lmtp_tlsrpt_enable: 'yes',
+      lmtp_tlsrpt_socket_name: 'run/tlsrpt',
+      lmtp_tlsrpt_skip_reused_handshakes: 'yes',
+    },
   });
   expect(lmtp.remarks).toContainEqual(expect.stringContaining('lmtp_tlsrpt_enable is ignored'));
 });

@@ -140,6 +140,21 @@ describe('smtp_requiretls_policy', () => {
     expect(other.verdicts).toEqual([expect.stringContaining('bounced 5.7.10 REQUIRETLS')]);
   });
 
+  it('lmtp_requiretls_policy: by default LMTP servers, which are our own, need not even know of it', async () => {
+    const server = await start({ protocol: 'lmtp', keywords: plainKeywords });
+    const lmtp = {
+      servers: [server],
+      protocol: 'lmtp',
+      nexthop: 'inet:mx1.test',
+      envelope: { requireTls: true },
+    } as const;
+    expect((await deliver(lmtp)).verdicts).toEqual([expect.stringMatching(delivered)]);
+    const config = { lmtp_requiretls_policy: 'enforce' };
+    expect((await deliver({ ...lmtp, config })).verdicts).toEqual([
+      expect.stringMatching(/^bounced 5\.7\.10/),
+    ]);
+  });
+
   it('another host may do better, so a failure counts as temporary until the last', async () => {
     const first = await start({ ...offers['no REQUIRETLS'](), host: '127.0.0.2' });
     const second = await start({ ...offers.all(), host: '127.0.0.3' });

@@ -157,6 +157,26 @@ it('smtp_tls_force_insecure_host_tlsa_lookup asks for records of hosts in unsign
   });
 });
 
+it('lmtp_dns_support_level and lmtp_tls_force_insecure_host_tlsa_lookup hold for LMTP', async () => {
+  const levelWith = async (values: Record<string, string>) => {
+    const config = makeConfig({
+      lmtp_tls_security_level: 'dane',
+      smtp_dns_support_level: 'dnssec',
+      ...values,
+    });
+    const dns: DaneDns = { tlsa: async () => answer('usable'), cname: async () => ({ kind: 'none' }) };
+    const server = serverOf({ mx: 'no MX', host: 'insecure', tlsa: 'usable' });
+    return openTlsPolicies(config, 'lmtp', { dns }).policyFor('[mx.test]', 'mx.test', server);
+  };
+  const force = { lmtp_tls_force_insecure_host_tlsa_lookup: 'yes' };
+  expect(await levelWith({ lmtp_dns_support_level: 'dnssec', ...force })).toMatchObject({ level: 'dane' });
+  expect(await levelWith({ lmtp_dns_support_level: 'dnssec' })).toMatchObject({ level: 'may' });
+  expect(await levelWith({ lmtp_dns_support_level: 'enabled', ...force })).toMatchObject({
+    level: 'may',
+    warnings: [expect.stringContaining('set "lmtp_dns_support_level = dnssec"')],
+  });
+});
+
 describe('main.cf without what DANE needs', () => {
   it.each([
     [
