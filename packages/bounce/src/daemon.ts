@@ -4,17 +4,25 @@
  * It keeps nothing: a request whose process dies or whose posting fails is handed out again by the queue.
  */
 import type { Config } from '@mailfleet/config';
-import type { BouncePort, IntakePort, NoticeRequest, ScriptPort, TranscriptNotice } from '@mailfleet/queue';
+import type {
+  BouncePort,
+  IntakePort,
+  NoticeRequest,
+  ScriptPort,
+  TranscriptNotice,
+  WebhookPort,
+} from '@mailfleet/queue';
 import { createRouter } from '@mailfleet/routing';
 import { contextFrom, type Progress, type Telemetry, traceparentOf, withSpan } from '@mailfleet/telemetry';
 import { notify, notifyOfSession } from './notify.ts';
 import { noticeSettings } from './settings.ts';
 import { openTemplates } from './templates.ts';
 import { sendReportsMeanwhile } from './tlsrpt/run-reports.ts';
+import { openWebhook, webhookLimits } from './webhook/post.ts';
 
 export interface BounceOptions {
   readonly config: Config;
-  readonly queue: BouncePort & IntakePort & ScriptPort;
+  readonly queue: BouncePort & IntakePort & ScriptPort & WebhookPort;
   readonly telemetry: Pick<Telemetry, 'emit'>;
   /** Unique name of the process. */
   readonly name: string;
@@ -54,13 +62,17 @@ export async function runBounce(options: BounceOptions): Promise<void> {
       run(request, traceparentOf(spanContext) ?? request.traceparent),
     );
   };
+  const post = openWebhook(config);
   const stopReports = sendReportsMeanwhile(options, notifier.router);
   try {
-    await queue.workNotices(
-      work,
-      (request) => traced(request, (...rest) => notify(notifier, ...rest)),
-      (request) => traced(request, (...rest) => notifyOfSession(notifier, ...rest)),
-    );
+    await Promise.all([
+      queue.workNotices(
+        work,
+        (request) => traced(request, (...rest) => notify(notifier, ...rest)),
+        (request) => traced(request, (...rest) => notifyOfSession(notifier, ...rest)),
+      ),
+      post && queue.workWebhooks({ signal, name, ...webhookLimits(config) }, post),
+    ]);
   } finally {
     await stopReports();
   }

@@ -37,6 +37,7 @@ const commands: Readonly<Record<string, Load>> = {
   sessions: async () => (await import('./sessions.ts')).sessionsCommand(),
   verify: async () => (await import('./verify.ts')).verifyCommand(),
   tlsrpt: async () => (await import('./tlsrpt.ts')).tlsrptCommand(),
+  webhook: async () => (await import('./webhook.ts')).webhookCommand(),
   suppression: async () => (await import('./suppression.ts')).suppressionCommand(),
   log: async () => (await import('./log.ts')).logCommand(),
 };

@@ -11,3 +11,4 @@ export { fairShare, shardOf } from './shard.ts';
 export { wantsDelayNews, wantsSuccess } from './success-wish.ts';
 export type { Suppression, SuppressionPort } from './suppression.ts';
 export { verpSender } from './verp.ts';
+export type * from './webhook-ports.ts';

@@ -21,6 +21,8 @@ export interface ShardKeys {
   /** What operators have set on destinations, by its end, and the same as JSON. */
   readonly controls: string;
   readonly controlled: string;
+  /** Events that webhooks are to tell. */
+  readonly events: string;
   /** Addresses that get no mail, by the end of that, and what is known of them. */
   readonly suppressed: string;
   readonly suppressions: string;
@@ -78,6 +80,7 @@ export function keysOf(shard: number): ShardKeys {
     controls: `${prefix}controls`,
     controlled: `${prefix}controlled`,
     suppressed: `${prefix}suppressed`,
+    events: `${prefix}events`,
     suppressions: `${prefix}suppressions`,
     inbox: `${prefix}inbox`,
     lease: `${prefix}lease`,

@@ -27,6 +27,7 @@ import { allScripts } from './scripts/all.ts';
 import { laneRunner, promptRunner, unrepeatedRunner } from './scripts/lanes.ts';
 import { makeSuppressionPort, type SuppressionPort } from './suppression.ts';
 import { makeTranscriptPort } from './transcripts.ts';
+import type { WebhookPort } from './webhook-ports.ts';
 import { makeWorkerPort } from './worker.ts';
 
 /** How long a Redis that does not answer is waited for at the start. Later it is waited for without end. */
@@ -40,6 +41,7 @@ export type Queue = IntakePort &
   ScriptPort &
   TranscriptPort &
   SuppressionPort &
+  WebhookPort &
   DestinationPort &
   BoardPort & {
     /** Resolves when Redis answers; waits while it is away. */
@@ -76,7 +78,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
   let loaded: Promise<Bull> | undefined;
   const bull = (): Promise<Bull> => {
     loaded ??= import('./bull/bull.ts').then(({ makeBull }) =>
-      makeBull({ connections, shards, leaseMs, tracing, log }),
+      makeBull({ connections, shards, leaseMs, tracing, log, redis, run: context.run }),
     );
     return loaded;
   };
@@ -102,18 +104,25 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
     ...withDestinations(context, makeOperatorPort(context, intake, telemetry)),
     ...makeTranscriptPort(context, intake),
     ...makeSuppressionPort(context),
+    workWebhooks: async (work, post) => (await bull()).webhooks.work(work, post),
+    webhookState: async () => (await bull()).webhooks.state(),
     openScripts: (scripts) => unrepeatedRunner(connections, scripts),
     scriptKeys: (shard) => keysOfShard({ shards }, shard),
     async boardQueues() {
-      const { batches, notices } = await bull();
-      return shards.flatMap((_, shard) => [batches.queue(shard), notices.queue(shard)]);
+      const { batches, notices, webhooks } = await bull();
+      const used = config.get('webhook_url') !== '';
+      return shards.flatMap((_, shard) => [
+        batches.queue(shard),
+        notices.queue(shard),
+        ...(used ? [webhooks.queue(shard)] : []),
+      ]);
     },
     async ping() {
       await redis.ping();
     },
     async close() {
       const used = await loaded;
-      await Promise.all([used?.batches.close(), used?.notices.close()]);
+      await Promise.all([used?.batches.close(), used?.notices.close(), used?.webhooks.close()]);
       await connections.close();
     },
   };

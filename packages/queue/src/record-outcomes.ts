@@ -4,6 +4,7 @@ import { keysOfShard, type QueueContext } from './context.ts';
 import type { TimelineEntry } from './operator-ports.ts';
 import { record } from './scripts/delivery.ts';
 import type { Argument } from './scripts/script.ts';
+import { webhookEvents } from './webhook-events.ts';
 
 export interface Attempt {
   readonly shard: number;
@@ -44,13 +45,18 @@ export async function recordOutcomes(
     timelineMs > 0 ? JSON.stringify(entry) : '',
     timelineMs,
     result.corruption ?? '',
+    context.config.get('webhook_url') === '' ? '' : JSON.stringify(webhookEvents(result, attempt.batchId)),
   ];
   for (const outcome of outcomes) {
     const state = attempt.onlyUntried === true ? 'u' : stateOf(outcome, attempt.wantsSuccess);
     args.push(outcome.recipient, state, state === 'd' ? '' : JSON.stringify(outcome));
   }
   return Number(
-    await context.run(record, [keys.message(queueId), keys.timeline(queueId), keys.inbox, keys.fence], args),
+    await context.run(
+      record,
+      [keys.message(queueId), keys.timeline(queueId), keys.inbox, keys.fence, keys.events],
+      args,
+    ),
   );
 }
 

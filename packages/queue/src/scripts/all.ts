@@ -26,6 +26,7 @@ import {
 } from './operator.ts';
 import type { Script } from './script.ts';
 import { suppress, suppressionsPage, unsuppress } from './suppression.ts';
+import { dropEvents } from './webhooks.ts';
 import { deadWorkers, expectWorker, forgetWorker, handOver, takeBack, workerLives } from './workers.ts';
 
 export const allScripts: readonly Script[] = [
@@ -70,4 +71,5 @@ export const allScripts: readonly Script[] = [
   suppress,
   suppressionsPage,
   unsuppress,
+  dropEvents,
 ];

@@ -4,14 +4,14 @@ import type { Script } from './script.ts';
 
 export const record: Script = {
   name: 'record',
-  keys: 4,
+  keys: 5,
   lua: `
 -- Records the outcomes of one delivery request.
--- KEYS 1 message, 2 timeline, 3 inbox, 4 fence
+-- KEYS 1 message, 2 timeline, 3 inbox, 4 fence, 5 events
 -- ARGV 1 fence, or '' for a worker, 2 batch id, or '' when the leader itself decided, 3 queue id, 4 whole-destination
 --      report (JSON) or '', 5 reason, 6 timeline entry or '', 7 ms that a finished timeline lives on, 8 why the message goes to
---      the corrupt queue at the end of its pass, or '',
---      9... recipient, 'd' delivered / 's' delivered and a success notice is due / 'b' bounced / 'f' deferred / 'u' deferred
+--      the corrupt queue at the end of its pass, or '', 9 events for webhooks (JSON) or '',
+--      10... recipient, 'd' delivered / 's' delivered and a success notice is due / 'b' bounced / 'f' deferred / 'u' deferred
 --      unless there is an outcome, outcome to keep (JSON) or ''
 -- Returns the number of recipients that were final before.
 -- Invariant: a final recipient stays as it is; what the leader reads is what the record holds.
@@ -19,7 +19,7 @@ ${fencing}${noting}
 if ARGV[1] ~= '' and fenced(KEYS[4], ARGV[1]) then return fenced_out end
 local live = redis.call('EXISTS', KEYS[1]) == 1
 local duplicates, kinds = 0, {}
-for i = 9, #ARGV, 3 do
+for i = 10, #ARGV, 3 do
   local n, kind, outcome = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if kind == 'u' then
     kind = 'f'
@@ -42,6 +42,7 @@ for i = 9, #ARGV, 3 do
   end
   kinds[#kinds + 1] = n .. kind
 end
+if ARGV[9] ~= '' then redis.call('XADD', KEYS[5], '*', 'e', ARGV[9]) end
 note(KEYS[2], ARGV[6])
 if live and ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'corrupt', ARGV[8]) end
 if not live then redis.call('PEXPIRE', KEYS[2], ARGV[7]) end
