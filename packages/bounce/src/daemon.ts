@@ -13,7 +13,14 @@ import type {
   WebhookPort,
 } from '@mailfleet/queue';
 import { createRouter } from '@mailfleet/routing';
-import { contextFrom, type Progress, type Telemetry, traceparentOf, withSpan } from '@mailfleet/telemetry';
+import {
+  contextFrom,
+  type Progress,
+  type Telemetry,
+  traceparentOf,
+  type Watchdog,
+  withSpan,
+} from '@mailfleet/telemetry';
 import { notify, notifyOfSession } from './notify.ts';
 import { noticeSettings } from './settings.ts';
 import { openTemplates } from './templates.ts';
@@ -29,6 +36,7 @@ export interface BounceOptions {
   /** Aborts when the daemon must drain: notices in hand are finished. */
   readonly signal: AbortSignal;
   readonly progress?: Progress;
+  readonly watchdog?: Watchdog;
 }
 
 /** Resolves when it has drained after the signal; rejects when a template cannot be used or the queue is lost. */
@@ -58,9 +66,10 @@ export async function runBounce(options: BounceOptions): Promise<void> {
         ...(queueId === undefined ? {} : { 'mailfleet.queue_id': queueId }),
       },
     };
+    const watched = options.watchdog?.watch(`notice (${notice}) of ${queueId ?? 'a session'}`);
     return withSpan('notify', spanOptions, (_span, spanContext) =>
       run(request, traceparentOf(spanContext) ?? request.traceparent),
-    );
+    ).finally(() => watched?.done());
   };
   const post = openWebhook(config);
   const stopReports = sendReportsMeanwhile(options, notifier.router);

@@ -24,7 +24,7 @@ export interface MasterEntry {
   readonly line: number;
 }
 
-export interface MasterOverride {
+interface MasterOverride {
   readonly name: string;
   readonly value: string;
 }
