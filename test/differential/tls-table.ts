@@ -64,7 +64,7 @@ const offerNames = Object.keys(offers) as OfferName[];
 const levels = ['none', 'may', 'encrypt', 'fingerprint', 'verify', 'secure'] as const;
 type Level = (typeof levels)[number];
 
-export type LogKind = 'Untrusted' | 'Trusted' | 'Verified';
+type LogKind = 'Untrusted' | 'Trusted' | 'Verified';
 
 export interface TableCell {
   readonly scenario: Scenario;

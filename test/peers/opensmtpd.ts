@@ -17,24 +17,14 @@ exec unshare -m sh -ec '
   mount -t tmpfs -o mode=755 tmpfs /run
   exec "$0" -d -f "$1"' "$0" "$1"`;
 
-/** @param tls certificate and key in PEM: it offers STARTTLS */
-export async function startOpenSmtpd(tls?: {
-  readonly cert: string;
-  readonly key: string;
-}): Promise<Receiver> {
+export async function startOpenSmtpd(): Promise<Receiver> {
   const directory = await peerDirectory('opensmtpd');
   const mail = join(directory, 'mail');
   await mkdir(mail);
   execFileSync('chown', [`${MAIL_USER}:${MAIL_USER}`, mail]);
   const port = await freePort();
   const conf = join(directory, 'conf');
-  const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
-  if (tls !== undefined) {
-    await writeFile(cert, tls.cert);
-    await writeFile(key, tls.key, { mode: 0o600 });
-  }
-  const pki = tls === undefined ? '' : `pki opensmtpd.test cert "${cert}"\npki opensmtpd.test key "${key}"\n`;
-  await writeFile(conf, pki + configuration(mail, port, tls === undefined ? '' : ' tls pki opensmtpd.test'));
+  await writeFile(conf, configuration(mail, port));
   const program = execFileSync('sh', ['-c', 'command -v opensmtpd']).toString().trim();
   const server = await startServer('sh', ['-c', START, program, conf], port, directory);
   return {
@@ -44,10 +34,10 @@ export async function startOpenSmtpd(tls?: {
   };
 }
 
-const configuration = (mail: string, port: number, tls: string): string => `
+const configuration = (mail: string, port: number): string => `
 smtp max-message-size 50M
 table everyone { "@" = "${MAIL_USER}" }
-listen on 127.0.0.1 port ${port} hostname opensmtpd.test${tls}
+listen on 127.0.0.1 port ${port} hostname opensmtpd.test
 action "store" maildir "${mail}" virtual <everyone>
 match from any for any action "store"
 `;

@@ -22,7 +22,7 @@ export interface CertificateFacts {
 }
 
 /** What an authority may issue for. */
-export interface NameConstraints {
+interface NameConstraints {
   readonly permittedDns: readonly string[] | undefined;
   readonly excludedDns: readonly string[];
   /** It constrains other kinds of names too. */

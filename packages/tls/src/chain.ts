@@ -17,7 +17,7 @@ export interface Anchors {
 }
 
 /** In the words that the TLS library has for the same. */
-export type PathError =
+type PathError =
   | 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'
   | 'DEPTH_ZERO_SELF_SIGNED_CERT'
   | 'CERT_HAS_EXPIRED'

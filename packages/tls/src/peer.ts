@@ -40,7 +40,7 @@ export interface PeerVerdict extends ConnectionFacts {
  * Anonymous: no certificate; Untrusted: nobody that we trust vouches for it; Trusted: somebody does; Verified: and it is what the policy
  * demands.
  */
-export type PeerKind = 'Anonymous' | 'Untrusted' | 'Trusted' | 'Verified';
+type PeerKind = 'Anonymous' | 'Untrusted' | 'Trusted' | 'Verified';
 
 interface Finding {
   readonly trusted: boolean;
