@@ -250,3 +250,16 @@ test('a batch that comes for a session which is gone opens another', async () =>
   await heardOf('b-late');
   expect([server.sessions.length, server.messageCount]).toEqual([1, 1]);
 });
+
+test('a worker whose main.cf is wrong about logins says so and does not start', async () => {
+  const start = (values: Record<string, string>): Promise<void> => {
+    const config = makeConfig({ content_directory: folder, ...values });
+    return runSmtpWorker({ config, queue, telemetry, name: 'wrong@test', signal: drain.signal });
+  };
+  await expect(start({ smtp_sasl_auth_enable: 'yes' })).rejects.toThrow(
+    'smtp_sasl_auth_enable = yes needs a table of passwords',
+  );
+  await expect(start({ sasl_auth_cache_key_file: '/nonexistent' })).rejects.toThrow(
+    'sasl_auth_cache_key_file: cannot read /nonexistent',
+  );
+});
