@@ -80,7 +80,7 @@ function wasClosed(error: unknown): boolean {
     code === 'ECONNRESET' ||
     code === 'EPIPE' ||
     String(code).startsWith('57P') ||
-    /terminated/.test(String(message))
+    /terminated unexpectedly/.test(String(message))
   );
 }
 
