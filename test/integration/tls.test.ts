@@ -1,163 +1,86 @@
-/**
- * TLS at real servers: Postfix's smtpd, which asks for a client certificate and says what it thinks of it, and Exim with GnuTLS. The certificates are
- * RSA, ECDSA or both, from files of their own or from chain files.
- */
-import { readFile } from 'node:fs/promises';
-import { makeConfig } from '@mailfleet/config';
-import { createDeliveryAgent, deliverMessage } from '@mailfleet/smtp';
-import { type CertificateAuthority, installed, makeCertificates, waitFor } from '@mailfleet/test-kit';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startExim } from '../peers/exim.ts';
-import { type Postfix, startPostfix } from '../peers/postfix.ts';
+/** A whole fleet between a message that asks for REQUIRETLS and a server that DANE speaks for, and what the day's report will say of it. */
+import { createHash, X509Certificate } from 'node:crypto';
+import { makeCertificates, startDnsServer, startSmtpServer, waitFor } from '@mailfleet/test-kit';
+import { expect, onTestFinished, test } from 'vitest';
+import { startFleet } from '../fleet/fleet.ts';
 
-interface Sent {
-  readonly verdict: string;
-  readonly remarks: readonly string[];
-}
-
-const send = async (port: number, config: Record<string, string>): Promise<Sent> => {
-  const remarks: string[] = [];
-  const agent = createDeliveryAgent({
-    config: makeConfig({ myhostname: 'client.test', smtp_tls_loglevel: '1', ...config }),
-    transport: 'smtp',
-    protocol: 'smtp',
-    findHosts: async () => ({
-      kind: 'found',
-      hosts: [{ host: 'mx.test', address: '127.0.0.1', port, preference: 0 }],
-      finalNexthop: true,
-    }),
-    remark: ({ text }) => remarks.push(text),
+test('smtp_requiretls_policy, smtp_dns_support_level and smtp_tlsrpt_enable from intake to the report', async () => {
+  const authority = makeCertificates();
+  onTestFinished(() => authority.remove());
+  const certificate = authority.issue(['m1.test'], { selfSigned: true });
+  const key = new X509Certificate(certificate.cert).publicKey.export({ type: 'spki', format: 'der' });
+  const record = `3 1 1 ${createHash('sha256').update(key).digest('hex')}`;
+  await using server = await startSmtpServer({
+    host: '127.0.0.2',
+    tls: certificate,
+    keywords: ['PIPELINING', '8BITMIME', 'ENHANCEDSTATUSCODES', 'REQUIRETLS'],
   });
-  const { outcomes } = await deliverMessage(agent, {
-    nexthop: 'example.com',
-    sender: 'sender@client.test',
-    recipients: ['someone@example.com'],
-    content: Buffer.from('Subject: TLS\r\n\r\nHello\r\n'),
+  await using plain = await startSmtpServer({ host: '127.0.0.3', port: server.port });
+  const signed = (...records: string[]) => ({ records, ad: true });
+  await using dns = await startDnsServer({
+    zones: {
+      'd.test': { MX: signed('10 m1.test') },
+      'p.test': { MX: signed('10 m2.test') },
+      'm1.test': { A: signed(server.host) },
+      'm2.test': { A: signed(plain.host) },
+      [`_${server.port}._tcp.m1.test`]: { TLSA: signed(record) },
+      '_smtp._tls.d.test': { TXT: 'v=TLSRPTv1; rua=mailto:reports@d.test' },
+    },
   });
-  return { verdict: outcomes.map(({ kind, reason }) => `${kind} ${reason}`).join(), remarks };
-};
-
-describe.skipIf(!installed(['postfix']))('smtpd that asks for a client certificate', () => {
-  const resources = new AsyncDisposableStack();
-  let authority: CertificateAuthority;
-  let postfix: Postfix;
-
-  beforeAll(async () => {
-    authority = makeCertificates();
-    resources.defer(() => authority.remove());
-    const lower = authority.authority('Lower');
-    const ec = lower.issue(['mx.test']);
-    const rsa = authority.issue(['mx.test'], { keyType: 'rsa' });
-    postfix = resources.use(
-      await startPostfix({
-        parameters: {
-          smtpd_tls_security_level: 'encrypt',
-          smtpd_tls_chain_files: [
-            authority.write('server-ec.pem', `${ec.key}${ec.chain}`),
-            authority.write('server-rsa.pem', `${rsa.key}${rsa.cert}`),
-          ].join(','),
-          smtpd_tls_CAfile: authority.ca.certFile,
-          smtpd_tls_req_ccert: 'yes',
-          smtpd_tls_loglevel: '1',
-          smtpd_tls_protocols: '>=TLSv1',
-          smtpd_tls_mandatory_protocols: '>=TLSv1',
-        },
-      }),
-    );
+  await using fleet = await startFleet({
+    parameters: {
+      // Else these servers would be of our own domain, of which little is asked.
+      mydomain: 'sender.example',
+      dns_servers: dns.address,
+      inet_protocols: 'ipv4',
+      smtp_tcp_port: String(server.port),
+      smtp_tls_security_level: 'dane',
+      smtp_tls_loglevel: '1',
+      smtp_dns_support_level: 'dnssec',
+      smtp_tlsrpt_enable: 'yes',
+    },
   });
-  afterAll(() => resources.disposeAsync());
-
-  const verify = (): Record<string, string> => ({
-    smtp_tls_security_level: 'verify',
-    smtp_tls_CAfile: authority.ca.certFile,
-  });
-
-  const clients: readonly (readonly [string, (authority: CertificateAuthority) => Record<string, string>])[] =
-    [
-      [
-        'smtp_tls_cert_file, smtp_tls_key_file (RSA)',
-        (ca) => {
-          const { certFile, keyFile } = ca.issue(['client.test'], { keyType: 'rsa' });
-          return { smtp_tls_cert_file: certFile, smtp_tls_key_file: keyFile };
-        },
-      ],
-      [
-        'smtp_tls_eccert_file, smtp_tls_eckey_file (ECDSA)',
-        (ca) => {
-          const { certFile, keyFile } = ca.issue(['client.test']);
-          return { smtp_tls_eccert_file: certFile, smtp_tls_eckey_file: keyFile };
-        },
-      ],
-      [
-        'smtp_tls_chain_files, by an intermediate',
-        (ca) => {
-          const { key, chain } = ca.authority('Clients').issue(['client.test']);
-          return { smtp_tls_chain_files: ca.write('client-chain.pem', `${key}${chain}`) };
-        },
-      ],
-    ];
-
-  it.each(clients)('%s: shown, and trusted there', async (_, files) => {
-    const before = (await readFile(postfix.logFile, 'utf8')).length;
-    const { verdict, remarks } = await send(postfix.smtpPort, { ...verify(), ...files(authority) });
-    expect(verdict).toMatch(/^delivered/);
-    expect(remarks).toEqual([
-      expect.stringMatching(
-        /^Verified TLS connection established to mx\.test\[127\.0\.0\.1\]:\d+: TLSv1\.3 with/,
-      ),
-    ]);
-    await waitFor(
-      async () =>
-        /Trusted TLS connection established from /.test(
-          (await readFile(postfix.logFile, 'utf8')).slice(before),
-        ),
-      5000,
-      'smtpd to say that it trusts the client',
-    );
-  });
-
-  it('without one, mail is not taken', async () => {
-    const { verdict } = await send(postfix.smtpPort, verify());
-    expect(verdict).not.toMatch(/^delivered/);
-  });
-
-  it('says of a session what smtpd says of it: cipher, key exchange, signature', async () => {
-    const before = (await readFile(postfix.logFile, 'utf8')).length;
-    const [, , [, files] = []] = clients;
-    const { remarks } = await send(postfix.smtpPort, { ...verify(), ...files?.(authority) });
-    const ours = / established to \S+: (.*)$/.exec(remarks[0] ?? '')?.[1];
-    const theirs = async () =>
-      / established from \S+: (.*?)(?: client-signature.*)?$/m.exec(
-        (await readFile(postfix.logFile, 'utf8')).slice(before),
-      )?.[1];
-    await waitFor(async () => (await theirs()) !== undefined, 5000, 'smtpd to log the handshake');
-    expect(await theirs()).toBe(ours);
-  });
-
-  it('smtp_tls_mandatory_protocols and tls_eecdh_auto_curves: what both sides can do is found', async () => {
-    const [, [, files] = []] = clients;
-    const { verdict, remarks } = await send(postfix.smtpPort, {
-      ...verify(),
-      ...files?.(authority),
-      smtp_tls_mandatory_protocols: 'TLSv1.2',
-      tls_eecdh_auto_curves: 'secp384r1, prime256v1',
+  const post = (to: string) =>
+    fetch(`${fleet.httpUrl}/v1/messages`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ from: 'a@example.org', to, subject: 'x', text: 'y', requireTls: true }),
     });
-    expect(verdict).toMatch(/^delivered/);
-    expect(remarks[0]).toMatch(/: TLSv1\.2 with cipher ECDHE-ECDSA-AES256-GCM-SHA384 \(256\/256 bits\)$/);
-  });
-});
+  expect((await post('b@d.test')).status).toBe(202);
+  expect((await post('b@p.test')).status).toBe(202);
 
-describe.skipIf(!installed(['exim4']))('Exim', () => {
-  it('takes mail by TLS that is verified, with an RSA certificate of an intermediate authority', async () => {
-    const authority = makeCertificates();
-    const { chain, key } = authority.authority('Lower').issue(['mx.test'], { keyType: 'rsa' });
-    await using server = await startExim({ cert: chain, key });
-    const port = Number(server.nexthop.split(':').at(-1));
-    const config = { smtp_tls_security_level: 'verify', smtp_tls_CAfile: authority.ca.certFile };
-    const { verdict, remarks } = await send(port, config);
-    expect(verdict).toMatch(/^delivered/);
-    expect(remarks).toEqual([expect.stringMatching(/^Verified TLS connection established to mx\.test/)]);
-    await waitFor(async () => (await server.messages()).length === 1, 5000, 'the message to be stored');
-    authority.remove();
-  });
+  const [message] = await server.waitForMessages(1, 30_000);
+  expect(message).toMatchObject({ tls: true, mailParameters: { REQUIRETLS: expect.anything() } });
+  const log = await waitFor(
+    async () => {
+      const text = await fleet.maillog();
+      return /status=bounced/.test(text) && /status=sent/.test(text) && text;
+    },
+    30_000,
+    'both outcomes in the mail log',
+  );
+  expect(log).toMatch(/Verified TLS connection established to m1\.test\[/);
+  expect(log).toMatch(/to=<b@p\.test>, .*dsn=5\.7\.10, status=bounced \(REQUIRETLS: /);
+  expect(plain.messageCount).toBe(0);
+
+  const report = await waitFor(
+    async () => {
+      const { stdout } = await fleet.command(['tlsrpt', 'd.test']);
+      const read = JSON.parse(stdout) as { policies: unknown[] };
+      return read.policies.length > 0 && read;
+    },
+    30_000,
+    'the handshake to be counted',
+  );
+  expect(report.policies).toEqual([
+    {
+      policy: {
+        'policy-type': 'tlsa',
+        'policy-string': [record],
+        'policy-domain': 'm1.test',
+        'mx-host': ['m1.test'],
+      },
+      summary: { 'total-successful-session-count': 1, 'total-failure-session-count': 0 },
+    },
+  ]);
 });
