@@ -24,6 +24,7 @@ import {
   Resumption,
   type SessionTickets,
   sessionLifetimeMs,
+  trustTerms,
 } from '@mailfleet/tls';
 import type { NextRequest } from './ahead.ts';
 import { Attempt, type Remark, type Surroundings } from './attempt.ts';
@@ -170,11 +171,11 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
   const { tickets } = options;
   const lifetimeMs = sessionLifetimeMs(config, protocol);
   const resume: HostLoopOptions['resume'] = (host, policy, destination) =>
-    tickets === undefined || lifetimeMs === 0 || policy.level === 'none'
+    tickets === undefined || lifetimeMs === 0 || policy.level === 'none' || tls.unavailable !== undefined
       ? undefined
       : new Resumption({
           tickets,
-          key: sessionKey(rules, host, policy, destination),
+          key: sessionKey(rules, host, policy, destination, trustTerms(tls.trust)),
           lifetimeMs,
           nowMs: around.now(),
         });

@@ -1,4 +1,7 @@
 /** TLS sessions that a later connection resumes: whose, under which policy, and with which proof. The server says what was resumed. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   type CertificateAuthority,
   makeCertificates,
@@ -164,6 +167,27 @@ describe('never resumed', () => {
     await send({ config: { ...verified, smtp_tls_verify_cert_match: 'b.test' } });
     expect(resumed()).toEqual([false, false]);
   });
+});
+
+it('a session of a server whose authority is not trusted any more is not resumed', async () => {
+  const server = await start();
+  const other = makeCertificates();
+  const folder = mkdtempSync(join(tmpdir(), 'authorities-'));
+  const file = join(folder, 'ca.pem');
+  try {
+    const config = { ...verified, smtp_tls_CAfile: file };
+    writeFileSync(file, authority.ca.cert);
+    await send({ config });
+    await send({ config });
+    writeFileSync(file, other.ca.cert);
+    const last = await send({ config });
+    expect(last.verdicts).toEqual([expect.stringContaining('Server certificate not verified')]);
+    await waitFor(() => server.sessions.every(({ tls }) => tls !== undefined));
+    expect(resumed()).toEqual([false, true, false]);
+  } finally {
+    other.remove();
+    rmSync(folder, { recursive: true });
+  }
 });
 
 describe('a ticket of the fleet', () => {

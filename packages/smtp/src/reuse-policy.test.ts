@@ -170,8 +170,8 @@ describe('who shares an endpoint', () => {
 });
 
 describe('who resumes a TLS session', () => {
-  const key = (policy: TlsPolicy = may, destination = 'example.com', of = rules(), to = host) =>
-    sessionKey(of, to, policy, destination);
+  const key = (policy: TlsPolicy = may, destination = 'example.com', of = rules(), to = host, trust = 'a') =>
+    sessionKey(of, to, policy, destination, trust);
 
   it('connections to one server for one nexthop, whatever its preference and may be reused', () => {
     expect(key({ ...may, connectionReuse: false }, 'example.com', rules(), { ...host, preference: 20 })).toBe(
@@ -191,6 +191,7 @@ describe('who resumes a TLS session', () => {
     ['HELO name', key(may, 'example.com', rules({ smtp_helo_name: 'other.test' }))],
     ['client certificate', key(may, 'example.com', rules({ smtp_tls_cert_file: '/c.pem' }))],
     ['trust anchors', key(may, 'example.com', rules({ smtp_tls_CAfile: '/ca.pem' }))],
+    ['set of authorities', key(may, 'example.com', rules(), host, 'b')],
     ['fingerprint digest', key(may, 'example.com', rules({ smtp_tls_fingerprint_digest: 'sha1' }))],
   ])('not with another %s', (_, other) => {
     expect(other).not.toBe(key());

@@ -120,10 +120,12 @@ export const endpointKey = (
 /**
  * Which TLS sessions a connection may resume: those of the same service, nexthop and server, made under the same policy. What their full
  * handshake proved then holds for this one.
+ * @param trust `trustTerms`: whom this process trusts by now
  */
 export const sessionKey = (
   rules: ReuseRules,
   { host, address, port }: Host,
   policy: TlsPolicy,
   destination: string,
-): string => JSON.stringify([rules.identity, destination, host, address, port, policyTerms(policy)]);
+  trust: string,
+): string => JSON.stringify([rules.identity, trust, destination, host, address, port, policyTerms(policy)]);

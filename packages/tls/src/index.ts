@@ -29,6 +29,7 @@ export {
   SessionTickets,
   sessionLifetimeMs,
   type TicketStore,
+  trustTerms,
 } from './tickets/session-tickets.ts';
 export { type ReportWish, readReportWish } from './tlsrpt/record.ts';
 export {

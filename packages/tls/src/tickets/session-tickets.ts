@@ -6,9 +6,10 @@
  * is at hand; a store that fails or lies costs a full handshake. A session that came of a resumption ends with the one it came of, so that
  * a server proves itself anew at least once per lifetime.
  */
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '@mailfleet/config';
-import type { PeerVerdict } from '../peer.ts';
+import type { PeerTrust, PeerVerdict } from '../peer.ts';
 import type { TlsPolicy } from '../policy.ts';
 import type { FleetKey } from './fleet-key.ts';
 
@@ -65,6 +66,21 @@ export const sessionLifetimeMs = (config: Config, protocol: 'smtp' | 'lmtp'): nu
 export const policyTerms = (policy: TlsPolicy): string => {
   const { connectionReuse: _, warnings: _warnings, trustAnchors, published, ...terms } = policy;
   return JSON.stringify(canonical({ ...terms, anchors: trustAnchors?.digest, failure: published?.failure }));
+};
+
+const digests = new WeakMap<object, string>();
+
+/** All that decides whom we trust: files of authorities may change under their name. */
+export const trustTerms = ({ authorities, maxIntermediates, digest }: PeerTrust): string => {
+  let known = digests.get(authorities);
+  if (known === undefined) {
+    const keys = authorities.publicKeys.map((key) => key.export({ type: 'spki', format: 'der' }));
+    const all = [...authorities.certificates.map(({ raw }) => raw), ...keys];
+    const each = all.map((der) => createHash('sha256').update(der).digest('hex'));
+    known = createHash('sha256').update(each.toSorted().join(' ')).digest('hex');
+    digests.set(authorities, known);
+  }
+  return JSON.stringify([known, maxIntermediates, digest]);
 };
 
 /** Lists of a policy are sets; what a name server answers comes in any order. */
