@@ -149,7 +149,7 @@ export class BatchReuse {
     if (lookup?.kind === 'error') return undefined;
     const login = (lookup && this.#sasl?.terms(place, lookup)) ?? [];
     const key = endpointKey(this.#rules, host, policy, destination, login);
-    this.#pool.shared.note(key, this.#batch.nexthop);
+    this.#pool.shared.note(key, this.#batch.nexthop, host.host);
     const session = this.#pool.take(
       key,
       (each) => each.mayServeAnother() && unmetDemand(each, attempt) === undefined,
