@@ -24,7 +24,7 @@ export interface Scenario {
   readonly sizeBytes?: number;
 }
 
-export interface Report {
+interface Report {
   readonly headers: readonly (readonly [string, string])[];
   readonly reportType: string | null;
   readonly defects: readonly string[];

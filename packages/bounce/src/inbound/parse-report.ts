@@ -13,7 +13,7 @@ export type ReportedOutcome = Pick<
   'address' | 'kind' | 'status' | 'reason' | 'action' | 'remoteMta' | 'reply' | 'class'
 > & { readonly originalRecipient?: string };
 
-export interface OriginalMessage {
+interface OriginalMessage {
   readonly messageId?: string;
   readonly from?: string;
   readonly subject?: string;

@@ -33,7 +33,7 @@ const CONCURRENCY = 2;
 
 type WebhookQueue = Queue<WebhookBatch, unknown, string>;
 
-export interface WebhookOptions {
+interface WebhookOptions {
   readonly signal: AbortSignal;
   readonly name: string;
   /** Most stream entries in a batch. */
