@@ -6,7 +6,7 @@ import { makeConfig } from '@mailfleet/config';
 import { openQueue, startEmbeddedRedis } from '@mailfleet/queue';
 import { runSmtpWorker } from '@mailfleet/smtp-worker';
 import { createTelemetry, startTracing, traceparentOf, withSpan } from '@mailfleet/telemetry';
-import { startSmtpServer, waitFor } from '@mailfleet/test-kit';
+import { makeCertificates, startSmtpServer, waitFor } from '@mailfleet/test-kit';
 import { expect, test } from 'vitest';
 import { startOtlpReceiver, treeOf } from './otlp-receiver.ts';
 
@@ -15,10 +15,11 @@ test('a delivery is a child of the span that accepted the message, and linked to
   const config = makeConfig({
     maillog_file: join(directory, 'maillog'),
     content_directory: directory,
-    smtp_tls_security_level: 'none',
+    smtp_tls_security_level: 'encrypt',
   });
   await using receiver = await startOtlpReceiver();
-  await using server = await startSmtpServer();
+  const authority = makeCertificates();
+  await using server = await startSmtpServer({ tls: authority.issue(['mx.test']) });
   const redis = await startEmbeddedRedis({ directory });
   Object.assign(process.env, receiver.env);
   const tracing = await startTracing('mailfleet-test');
@@ -78,6 +79,7 @@ test('a delivery is a child of the span that accepted the message, and linked to
   await Promise.all([telemetry.shutdown(), tracing.shutdown()]);
   await redis.stop();
   rmSync(directory, { recursive: true });
+  authority.remove();
 
   const spans = await receiver.waitForSpans((all) => all.some(({ name }) => name === 'deliver smtp'));
   const [accept, schedule, deliver] = ['accept', 'schedule', 'deliver smtp'].map((name) =>
@@ -91,6 +93,10 @@ test('a delivery is a child of the span that accepted the message, and linked to
       'mailfleet.relay': `127.0.0.1[127.0.0.1]:${server.port}`,
       'mailfleet.dsn': '2.0.0',
       'mailfleet.status': 'delivered',
+      'tls.established': true,
+      'tls.protocol.name': 'tls',
+      'tls.protocol.version': '1.3',
+      'tls.cipher': 'TLS_AES_256_GCM_SHA384',
       'mailfleet.recipients': 1,
     },
   });

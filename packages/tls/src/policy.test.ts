@@ -61,6 +61,13 @@ it.each([
   });
 });
 
+it('smtp_tls_connection_reuse and lmtp_tls_connection_reuse: whether sessions that speak TLS are parked', () => {
+  const config = makeConfig({ smtp_tls_connection_reuse: 'no', lmtp_tls_connection_reuse: 'yes' });
+  const at = (protocol: 'smtp' | 'lmtp') => tlsPolicy(config, protocol, 'e.com', 'mx', { level: 'encrypt' });
+  expect(at('smtp')).toMatchObject({ connectionReuse: false });
+  expect(at('lmtp')).toMatchObject({ connectionReuse: true });
+});
+
 it('mandatory levels have parameters of their own', () => {
   const values = {
     smtp_tls_protocols: '>=TLSv1.2',

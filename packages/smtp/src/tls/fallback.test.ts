@@ -89,6 +89,18 @@ describe('smtp_tls_fallback_time', () => {
     expect(server.sessions.every(({ commands }) => commands.includes('STARTTLS'))).toBe(true);
   });
 
+  it('lmtp_tls_fallback_time is the form for LMTP', async () => {
+    await using server = await startSmtpServer({
+      protocol: 'lmtp',
+      keywords: ['STARTTLS', 'PIPELINING'],
+      hooks: { starttls: { reply: '220 2.0.0 go', close: true } },
+    });
+    const failedHandshakes = memory();
+    const config = { lmtp_tls_security_level: 'may', lmtp_tls_fallback_time: '2h' };
+    await send(server, { protocol: 'lmtp', failedHandshakes, waitedMs: 300_000, config });
+    expect([...failedHandshakes.known.values()]).toEqual([7_200_000]);
+  });
+
   it('a connection lost inside TLS says nothing about handshakes', async () => {
     await using server = await startSmtpServer({
       tls: authority.issue(['mx1.test']),

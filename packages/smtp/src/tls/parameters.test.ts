@@ -316,6 +316,20 @@ const rows: readonly Row[] = [
     { tls: good, tlsWrapper: true },
     inTls,
   ],
+  ...(['yes', 'no'] as const).map(
+    (enforce): Row => [
+      'smtp_tls_enforce_sts_mx_patterns',
+      'lmtp_tls_enforce_sts_mx_patterns',
+      {
+        ...trusting,
+        smtp_tls_policy_maps:
+          'inline:{ {example.com = secure match=example.com policy_type=sts policy_domain=example.com mx_host_pattern=*.test} }',
+        smtp_tls_enforce_sts_mx_patterns: enforce,
+      },
+      { tls: good },
+      enforce === 'yes' ? delivered : refused,
+    ],
+  ),
   [
     'smtp_tls_note_starttls_offer',
     'lmtp_tls_note_starttls_offer',
