@@ -113,6 +113,9 @@ async function store(
   if (source.interrupted() !== undefined) {
     return give(refusal('content-interrupted', 451, '4.4.2', 'the connection ended before the message did'));
   }
+  if (inspection?.failure?.kind === 'unfit') {
+    return give(refusal('content-rejected', 550, '5.6.0', inspection.failure.reason, 'content'));
+  }
   if (inspection?.failure !== undefined) {
     return give(refusal('unavailable', 451, '4.3.0', 'the content could not be checked; try again later'));
   }
@@ -133,7 +136,8 @@ async function store(
   const routes = await routeAll(intake, gathered.recipients, sender);
   if (!routes.ok) return give(routes);
 
-  const encoding = facts.eightBit ? '8bit' : submission.encoding;
+  const declared = facts.eightBit ? '8bit' : submission.encoding;
+  const encoding = intake.checks?.convert === true ? '7bit' : declared;
   const { envid, ret, verp, originalClient } = submission;
   const tlsWishes = tlsHeaders.wishes(submission.requireTls === true);
   const client = originalClient ?? submission.client;

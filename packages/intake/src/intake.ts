@@ -4,7 +4,7 @@
  */
 import type { Config } from '@mailfleet/config';
 import { type MatchList, matchDomains, matchNetworks, tableOptions } from '@mailfleet/lookup';
-import { type FilterPlan, openReceiptChecks } from '@mailfleet/mime';
+import { type FilterPlan, openReceiptPlan } from '@mailfleet/mime';
 import type { IntakePort, SuppressionPort, TranscriptPort } from '@mailfleet/queue';
 import { createRouter, type Router } from '@mailfleet/routing';
 import type { Telemetry } from '@mailfleet/telemetry';
@@ -62,7 +62,7 @@ export function createIntake(options: IntakeOptions): Intake {
       },
     },
     smtputf8,
-    checks: openReceiptChecks(config, (sentence) => options.telemetry.log.warn(sentence)),
+    checks: openReceiptPlan(config, (sentence) => options.telemetry.log.warn(sentence)),
     addressRules: (mayUtf8) => ({ smtputf8: smtputf8 && (mayUtf8 || !strict), ...completion }),
   };
 }

@@ -10,6 +10,6 @@ export type { CheckClass, CheckMaps, Note } from './delivery/checks.ts';
 export { ContentFilter, type FilterFailure, type FilterPlan } from './delivery/filter.ts';
 export { DkimSigning } from './dkim/signing.ts';
 export { protocolName, type Receipt, receivedHeader } from './received.ts';
-export { openReceiptChecks } from './receiving/receipt-checks.ts';
+export { openReceiptChecks, openReceiptPlan } from './receiving/receipt-checks.ts';
 export { GenericMap } from './rewriting/generic.ts';
 export { type StructureLimits, structureLimits } from './structure/limits.ts';

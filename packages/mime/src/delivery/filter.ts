@@ -6,6 +6,7 @@
  * Content comes as it is stored and goes on in the same form, without dot-stuffing; lines end in CR LF. What makes a message unfit does not throw: output
  * ends early and `failure` says why; the caller must not end the message then.
  */
+import { isAscii } from 'node:buffer';
 import type { Header } from '../structure/header-line.ts';
 import type { StructureLimits } from '../structure/limits.ts';
 import { MimeParser } from '../structure/parser.ts';
@@ -24,6 +25,19 @@ export interface FilterPlan {
   readonly bodyLimit?: number;
   /** Whose checks they are, in warnings; default smtp. */
   readonly program?: string;
+  /** `disable_mime_input_processing`: whatever follows the primary header is body. */
+  readonly primaryOnly?: boolean;
+  readonly strict?: StrictRules;
+}
+
+/** What makes a message unfit at receipt. */
+export interface StrictRules {
+  /** `strict_7bit_headers` */
+  readonly headers: boolean;
+  /** `strict_8bitmime_body`: 8-bit text in parts that do not say so. */
+  readonly bodies: boolean;
+  /** `strict_mime_encoding_domain` */
+  readonly encodingDomain: boolean;
 }
 
 /** A failed lookup, or the header: the very same when nothing in it changed. */
@@ -36,6 +50,10 @@ export type RewriteHeader = (
 /** The message itself is to blame, or something of ours such as a table; the log has the reason of the latter. */
 export type FilterFailure = { readonly kind: 'unfit'; readonly reason: string } | { readonly kind: 'local' };
 
+const EIGHT_BIT_HEADER = 'improper use of 8-bit data in message header';
+const EIGHT_BIT_BODY = 'improper use of 8-bit data in message body';
+const ENCODING_DOMAIN = 'invalid message/* or multipart/* encoding domain';
+
 /** Pieces in which a whole content is taken, so that no two copies of it exist. */
 const PIECE_BYTES = 64 * 1024;
 
@@ -45,7 +63,7 @@ export class ContentFilter {
   readonly #parser: MimeParser;
   readonly #bodyChecks: BodyChecks | undefined;
   /** Headers and body text in order, before anything is asked about them. */
-  #found: (Header | Buffer)[] = [];
+  #found: (Header | Buffer | 'body begins')[] = [];
   #output: Buffer[] = [];
   failure: FilterFailure | undefined;
   /** What a check at receipt says of the message; output ended early. */
@@ -54,8 +72,8 @@ export class ContentFilter {
   constructor(plan: FilterPlan, note: Note) {
     this.#plan = plan;
     this.#note = note;
-    const { convert, checks, limits } = plan;
-    const parsesAll = convert || Object.keys(checks).length > 0;
+    const { convert, checks, limits, strict, primaryOnly = false } = plan;
+    const parsesAll = convert || strict !== undefined || Object.keys(checks).length > 0;
     this.#bodyChecks =
       checks.body &&
       new BodyChecks(
@@ -66,8 +84,22 @@ export class ContentFilter {
         plan.bodyLimit,
       );
     this.#parser = new MimeParser(
-      { ...limits, convert, primaryOnly: !parsesAll },
-      { header: (header) => this.#found.push(header), body: (bytes) => this.#found.push(bytes) },
+      { ...limits, convert, primaryOnly: primaryOnly || !parsesAll },
+      {
+        header: (header) => {
+          if (strict?.headers === true && !isAscii(header.bytes)) this.#unfit(EIGHT_BIT_HEADER);
+          this.#found.push(header);
+        },
+        endBlock: () => this.#found.push('body begins'),
+        body: (bytes) => {
+          if (strict?.bodies === true && !this.#parser.mayHold8Bit && !isAscii(bytes))
+            this.#unfit(EIGHT_BIT_BODY);
+          this.#found.push(bytes);
+        },
+        badEncodingDomain: () => {
+          if (strict?.encodingDomain === true) this.#unfit(ENCODING_DOMAIN);
+        },
+      },
     );
   }
 
@@ -101,12 +133,13 @@ export class ContentFilter {
     const found = this.#found;
     this.#found = [];
     if (this.#plan.convert && this.#parser.tooDeep) {
-      this.failure = { kind: 'unfit', reason: 'MIME nesting exceeds safety limit' };
+      this.#unfit('MIME nesting exceeds safety limit');
     }
     for (const part of found) {
       if (this.#stopped) return;
-      if (!Buffer.isBuffer(part)) {
+      if (part === 'body begins') {
         this.#bodyChecks?.nextSegment();
+      } else if (!Buffer.isBuffer(part)) {
         await this.#header(part);
       } else if (this.#bodyChecks === undefined) {
         this.#output.push(part);
@@ -151,6 +184,10 @@ export class ContentFilter {
     if (reason === undefined) return;
     this.#note(`${this.#plan.program ?? 'smtp'} ${what} lookup error: ${reason}`, true);
     this.failure = { kind: 'local' };
+  }
+
+  #unfit(reason: string): void {
+    this.failure ??= { kind: 'unfit', reason };
   }
 
   #taken(): Buffer {

@@ -49,6 +49,8 @@ export interface MimeHandler {
   header(header: Header): void;
   /** After the last primary header, before the empty line. */
   endPrimary?(end: PrimaryEnd): void;
+  /** A header block is over, the primary one or a part's; what follows is a body of its own. */
+  endBlock?(): void;
   /** All that is no header, empty lines and boundaries included. Not valid after the handler gave up control for longer. */
   body(bytes: Buffer): void;
   /** A part that may hold only 7bit data says that it is encoded, or more than 7bit (RFC 2045 section 6.4). */
@@ -234,6 +236,7 @@ export class MimeParser {
       this.#handler.header({ name: '', class: block, bytes });
     }
     if (this.#isPrimary) this.#handler.endPrimary?.(end);
+    this.#handler.endBlock?.();
     if (end === 'empty line' || (end === 'text' && this.#isPrimary)) this.#handler.body(CRLF);
     this.#isPrimary = false;
     this.#isFirstLine = false;
