@@ -120,6 +120,37 @@ test('the first commands that may not be repeated reach every master, however ma
   }
 });
 
+test('batches of every shard are handed over from worker to worker', async () => {
+  const drain = new AbortController();
+  const ended: string[] = [];
+  const working = ['w1', 'w2'].map((name, index) =>
+    queue.work({ sessions: 8, signal: drain.signal, name, ownBatches: true }, async ({ batch, handOver }) => {
+      if (handOver !== undefined) expect(await handOver(index === 0 ? 'w2' : 'w1')).toBe(true);
+      else ended.push(batch.id);
+      return { returned: [] };
+    }),
+  );
+  for (let shard = 0; shard < SHARDS; shard += 1) {
+    // Both are heard of on each shard.
+    await expect
+      .poll(async () => {
+        const counts = cluster.masters.map((redis) => redis.zcard(`{mf${shard}}:workers`).catch(() => 0));
+        return Math.max(...(await Promise.all(counts)));
+      })
+      .toBe(2);
+    const { fence } = await leaseOf(queue, shard);
+    await queue.addBatches([{ ...batchOf([], `moved-${shard}`, shard), fence }]);
+    await inboxUntil(queue, shard, (all) =>
+      all.some((entry) => entry.kind === 'batch-end' && entry.batchId === `moved-${shard}`),
+    );
+  }
+  drain.abort();
+  await Promise.all(working);
+  expect(ended.filter((id) => id.startsWith('moved-')).toSorted()).toEqual(
+    Array.from({ length: SHARDS }, (_, shard) => `moved-${shard}`),
+  );
+}, 30_000);
+
 test('operators command over all nodes, and the leader of each shard finds what has expired there', async () => {
   const nexthops = Array.from({ length: SHARDS }, (_, shard) => nexthopOn(shard, SHARDS));
   const where = { sender: 'ops@example.net' };
