@@ -27,7 +27,7 @@ export interface OutgoingOptions {
 }
 
 /** Larger contents go out in pieces, so that no encoded copy of the whole exists. */
-export const PIECE_BYTES = 64 * 1024;
+const PIECE_BYTES = 64 * 1024;
 
 export const isSmall = (content: Content): content is Buffer =>
   Buffer.isBuffer(content) && content.length <= PIECE_BYTES;

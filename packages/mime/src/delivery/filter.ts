@@ -41,7 +41,7 @@ export interface StrictRules {
 }
 
 /** A failed lookup, or the header: the very same when nothing in it changed. */
-export type RewriteHeader = (
+type RewriteHeader = (
   name: string,
   bytes: Buffer,
   note: Note,
