@@ -3,7 +3,7 @@
  * unknown user costs the same comparison, so that neither can be guessed by the clock.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { openMaps, tableOptions } from '@mailfleet/lookup';
+import { openMaps, tableOptions, withoutEntries } from '@mailfleet/lookup';
 import type { SMTPServerOptions } from 'smtp-server';
 import type { Intake } from './intake.ts';
 
@@ -17,7 +17,10 @@ export function digest(secret: string): Buffer {
 }
 
 export function passwordCheck({ config, telemetry }: Intake): NonNullable<SMTPServerOptions['onAuth']> {
-  const passwords = openMaps(config.get('intake_password_maps'), tableOptions(config));
+  const passwords = openMaps(config.get('intake_password_maps'), {
+    ...tableOptions(config),
+    warn: (sentence) => telemetry.log.warn(`intake_password_maps: ${withoutEntries(sentence)}`),
+  });
   return (auth, session, callback) => {
     const { method, username = '' } = auth;
     // XCLIENT LOGIN: the proxy, which smtpd_authorized_xclient_hosts trusts, has checked the password.
@@ -25,7 +28,7 @@ export function passwordCheck({ config, telemetry }: Intake): NonNullable<SMTPSe
     passwords.lookup(username).then(
       (result) => {
         if (result.kind === 'error') {
-          telemetry.log.error(`intake_password_maps: ${result.reason}`);
+          telemetry.log.error(`intake_password_maps: ${withoutEntries(result.reason)}`);
           return callback(failure(454, '4.7.0 Temporary authentication failure'));
         }
         const right = secretsEqual(auth.password ?? '', result.kind === 'found' ? result.value : '');

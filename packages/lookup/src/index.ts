@@ -5,3 +5,4 @@ export { matchDomains, matchNetworks } from './match-list.ts';
 export { openMaps, openTable } from './open.ts';
 export { tableOptions } from './options.ts';
 export type { LookupOptions, LookupResult, Table, TableOptions } from './table.ts';
+export { withoutEntries } from './without-entries.ts';

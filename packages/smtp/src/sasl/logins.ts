@@ -5,11 +5,10 @@
  * A login keeps its password where neither JSON nor an inspected object shows it.
  */
 import type { Config } from '@mailfleet/config';
-import { type LookupResult, openMaps, tableOptions } from '@mailfleet/lookup';
+import { type LookupResult, openMaps, tableOptions, withoutEntries } from '@mailfleet/lookup';
 import { lookupKeys, senderKeys } from '@mailfleet/routing';
 import type { FleetKey } from '@mailfleet/tls';
 import { localDomains } from '../generic-rules.ts';
-import { withoutEntries } from './redact.ts';
 import type { SaslSettings } from './settings.ts';
 
 export class Login {
