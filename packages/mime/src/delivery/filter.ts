@@ -31,7 +31,7 @@ export interface FilterPlan {
 }
 
 /** What makes a message unfit at receipt. */
-export interface StrictRules {
+interface StrictRules {
   /** `strict_7bit_headers` */
   readonly headers: boolean;
   /** `strict_8bitmime_body`: 8-bit text in parts that do not say so. */
