@@ -118,9 +118,13 @@ export class Attempt {
 
   /** TLS may be left out for it: it says so, and nothing else of it or of main.cf says otherwise. */
   get tlsOptional(): boolean {
-    const { tlsOptional, requireTls } = this.request.envelope;
-    const { honoursTlsRequired, requireTlsEnabled } = this.#around.settings;
-    return honoursTlsRequired && tlsOptional === true && !(requireTlsEnabled && requireTls === true);
+    const { honoursTlsRequired } = this.#around.settings;
+    return honoursTlsRequired && this.request.envelope.tlsOptional === true && !this.asksRequireTls;
+  }
+
+  /** It asks for REQUIRETLS, and main.cf knows of that. */
+  get asksRequireTls(): boolean {
+    return this.#around.settings.requireTlsEnabled && this.request.envelope.requireTls === true;
   }
 
   get queueId(): string {

@@ -148,7 +148,7 @@ export interface Outcome {
   readonly tls?: string;
   /** OpenSSL's name of the cipher. */
   readonly cipher?: string;
-  /** `smtp_log_tls_feature_status`: the TLS level that was wanted, `:` the one that was used, `!` refused, `?` undecided. */
+  /** `smtp_log_tls_feature_status`: the TLS level that was wanted, `:` the one that was used, `!` refused, `?` undecided; `/requiretls`. */
   readonly tlsStatus?: string;
   /** `soft_bounce` turned a bounce into this deferral (log: status=SOFTBOUNCE). */
   readonly softBounce?: boolean;

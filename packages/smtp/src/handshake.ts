@@ -141,7 +141,10 @@ const converse = async (context: HandshakeContext): Promise<HandshakeEnd> => {
   const { startTls } = session.features;
   const unmet = unmetBeforeTls(attempt.requireTls, policy.level, session.name, startTls);
   if (!startTls && requiresTls(policy.level)) session.finding = startTlsMissing;
-  if (unmet !== undefined) return softened(unmet);
+  if (unmet !== undefined) {
+    session.tlsStatus = `!${policy.level}`;
+    return softened(unmet);
+  }
   if (session.features.startTls && policy.level === 'none' && settings.noteStarttlsOffer) {
     attempt.remark(`Host offered STARTTLS: [${session.endpoint.host}]`);
   }
@@ -162,6 +165,7 @@ const converse = async (context: HandshakeContext): Promise<HandshakeEnd> => {
     }
     session.finding = startTlsMissing;
     if (demandsStartTls(attempt.requireTls)) {
+      session.tlsStatus = `!${policy.level}`;
       return softened(startTlsRefused(session.name, replyText(reply)));
     }
     if (!requiresTls(policy.level)) return ready;

@@ -30,6 +30,7 @@ import type { Sasl } from './sasl/login.ts';
 import type { ServerMaps } from './server-maps.ts';
 import { Session } from './session.ts';
 import { reportFinding, type TlsReports } from './tls/report-result.ts';
+import { featureStatus } from './tls/requiretls.ts';
 import { Transaction, type TransactionEnd } from './transaction.ts';
 
 /** A destination to try: a TCP destination still to be looked up, or a UNIX-domain socket. */
@@ -549,7 +550,7 @@ export class HostLoop {
       for (const warning of policy.warnings ?? []) attempt.remark(warning, true);
     }
     if (policy.kind === 'invalid') {
-      this.#last = { ...policy, tlsStatus: 'unknown?' };
+      this.#last = { ...policy, tlsStatus: featureStatus('unknown?', attempt) };
       return undefined;
     }
     if (tlsWrapperMode && !requiresTls(policy.level)) {

@@ -14,6 +14,7 @@ import { type Features, noFeatures } from './ehlo.ts';
 import type { ReplyFilter } from './reply.ts';
 import { redact } from './sasl/redact.ts';
 import type { TlsFinding } from './tls/report-result.ts';
+import { featureStatus } from './tls/requiretls.ts';
 
 export class Session {
   readonly connection: Connection;
@@ -140,7 +141,9 @@ export class Session {
       dsn: this.features.dsn,
       ...(this.tls === undefined ? {} : { tls: this.tls }),
       ...(this.cipher === undefined ? {} : { cipher: this.cipher }),
-      ...(this.tlsStatus === undefined ? {} : { tlsStatus: this.tlsStatus }),
+      ...(this.tlsStatus === undefined
+        ? {}
+        : { tlsStatus: featureStatus(this.tlsStatus, this.attempt, this) }),
     };
   }
 

@@ -376,7 +376,7 @@ export const tlsClient = {
     default: 'no',
     since: '3.11',
     lmtp: { since: '3.11' },
-    doc: 'Insert a tls=... field in per-recipient delivery log lines: the level that was wanted, `:` and the one that was used where that is another, `!` before a level that the server did not meet, `?` after one that was not decided. Postfix has yes here; log parsers of today lose such lines.',
+    doc: 'Insert a tls=... field in per-recipient delivery log lines: the level that was wanted, `:` and the one that was used where that is another, `!` before a level that the server did not meet, `?` after one that was not decided; `/requiretls` for messages that ask for it, with `:` and what was missing. Postfix has yes here; log parsers of today lose such lines.',
   },
   smtp_tls_loglevel_maps: {
     type: 'maps',

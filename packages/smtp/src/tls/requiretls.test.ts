@@ -192,6 +192,64 @@ describe('smtp_requiretls_policy', () => {
   );
 });
 
+describe('smtp_log_tls_feature_status', () => {
+  const lost = (): SmtpServerOptions => ({
+    tls: good,
+    keywords,
+    hooks: { starttls: { reply: '220 go', close: true } },
+  });
+  const unknown = { config: { smtp_tls_policy_maps: 'inline:{ example.com=nonsense }' } };
+  it.each<[keyof typeof offers | 'lost', string, string, string, TestDelivery?]>([
+    ['all', 'verify', 'enforce', 'verify/requiretls'],
+    ['wrong name', 'verify', 'enforce', '!verify/requiretls:nocertmatch'],
+    ['no REQUIRETLS', 'verify', 'enforce', 'verify/requiretls:none'],
+    ['no STARTTLS', 'verify', 'enforce', '!verify/requiretls:nostarttls'],
+    ['refused', 'verify', 'enforce', '!verify/requiretls:noencryption'],
+    ['lost', 'verify', 'enforce', 'verify?/requiretls?'],
+    ['all', 'encrypt', 'enforce', '!encrypt/requiretls:nocertmatch'],
+    ['all', 'none', 'enforce', '!none/requiretls:noencryption'],
+    ['all', 'may', 'opportunistic+starttls', 'may/requiretls:nocertmatch'],
+    ['no REQUIRETLS', 'may', 'opportunistic+starttls', 'may/requiretls:none'],
+    ['no STARTTLS', 'may', 'opportunistic+starttls', '!may/requiretls:nostarttls'],
+    ['refused', 'may', 'opportunistic+starttls', '!may/requiretls:noencryption'],
+    ['no STARTTLS', 'may', 'opportunistic', 'may:none/requiretls:nostarttls'],
+    ['refused', 'may', 'opportunistic', 'may:none/requiretls:noencryption'],
+    ['all', 'none', 'opportunistic', 'none/requiretls:noencryption'],
+    ['all', 'verify', 'disable', 'verify/requiretls:none'],
+    ['all', 'may', 'enforce', 'unknown?/requiretls?', unknown],
+    ['all', 'verify', 'enforce', 'verify', { config: { requiretls_enable: 'no' } }],
+    ['all', 'verify', 'enforce', 'verify', { envelope: {} }],
+  ])('%s at level %s, policy %s: tls=%s', async (offer, level, policy, status, delivery = {}) => {
+    const options = offer === 'lost' ? lost() : offers[offer]();
+    const config = { smtp_log_tls_feature_status: 'yes', ...delivery.config };
+    const { result } = await send(options, level, policy, { ...delivery, config });
+    expect(result.outcomes.map(({ tlsStatus }) => tlsStatus)).toEqual([status]);
+  });
+
+  it('speaks for each message of a session', async () => {
+    const sessions = new SessionPool({ sessionLimit: 4, endpointLimit: 4 });
+    const server = await start(offers.all());
+    const seen: unknown[] = [];
+    for (const envelope of [{}, { requireTls: true }, {}]) {
+      const { outcomes } = await deliver({
+        servers: [server],
+        sessions,
+        caching: 'load-store',
+        envelope,
+        config: {
+          smtp_tls_security_level: 'verify',
+          smtp_tls_CAfile: authority.ca.certFile,
+          smtp_log_tls_feature_status: 'yes',
+        },
+      });
+      seen.push(...outcomes.map(({ tlsStatus }) => tlsStatus));
+    }
+    await sessions.close();
+    expect(server.sessions).toHaveLength(1);
+    expect(seen).toEqual(['verify', 'verify/requiretls', 'verify']);
+  });
+});
+
 it('requiretls_enable = no: as if nobody had asked', async () => {
   const sent = await send(offers['no STARTTLS'](), 'may', 'enforce', { config: { requiretls_enable: 'no' } });
   expect(sent.verdict).toMatch(delivered);

@@ -6,7 +6,7 @@
  */
 import type { RequireTlsAction, TlsLevel } from '@mailfleet/tls';
 import { requiresMatch } from '@mailfleet/tls';
-import type { Failure } from '../attempt.ts';
+import type { Attempt, Failure } from '../attempt.ts';
 import type { Session } from '../session.ts';
 
 /** What counts of a session. */
@@ -50,4 +50,39 @@ export const unmetInSession = (
   if (action !== 'enforce') return undefined;
   if (!authenticated) return failure('5.7.10', `host ${name} did not prove who it is`);
   return features.requireTls ? undefined : failure('5.7.30', `REQUIRETLS was not offered by host ${name}`);
+};
+
+/**
+ * A delivery record's `tls=`: the level's part, and behind a slash, for a message that asks for REQUIRETLS, what became of that. nostarttls:
+ * the server does not offer TLS; noencryption: it is not in use; none: the request was not passed on; nocertmatch: it was, to a server that
+ * did not prove who it is; `?`: not decided.
+ *
+ * @param session absent: there was none
+ */
+export const featureStatus = (
+  status: string,
+  attempt: Pick<Attempt, 'asksRequireTls' | 'requireTls'> | undefined,
+  session?: SessionTls,
+): string => {
+  if (attempt?.asksRequireTls !== true) return status;
+  if (session === undefined || status.endsWith('?')) return `${status}/requiretls?`;
+  const lack = lackOf(attempt.requireTls, status, session);
+  return `${status}/requiretls${lack === undefined ? '' : `:${lack}`}`;
+};
+
+const lackOf = (
+  action: RequireTlsAction | undefined,
+  status: string,
+  { tls, authenticated, features }: SessionTls,
+): 'nocertmatch' | 'nostarttls' | 'noencryption' | 'none' | undefined => {
+  if (action === undefined) return 'none';
+  if (tls !== undefined) {
+    if (status.startsWith('!')) return 'nocertmatch';
+    if (!features.requireTls) return 'none';
+    return authenticated ? undefined : 'nocertmatch';
+  }
+  if (status === 'none' || status === '!none') return 'noencryption';
+  if (!features.startTls) return 'nostarttls';
+  // The server could, and at this level nobody would ask who it is.
+  return action === 'enforce' && /^!(?:may|encrypt)$/.test(status) ? 'nocertmatch' : 'noencryption';
 };
