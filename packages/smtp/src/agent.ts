@@ -47,6 +47,7 @@ import { needsForHead, needsSmtputf8 } from './smtputf8.ts';
 import { openStatusFilter, type StatusFilter } from './status-filter.ts';
 import { daneDns } from './tls/dane-dns.ts';
 import type { TlsReports } from './tls/report-result.ts';
+import { routedDomain } from './tls/routed-domain.ts';
 import type { Content } from './transaction.ts';
 
 export interface DeliveryAgentOptions {
@@ -229,7 +230,7 @@ export const createDeliveryAgent = (options: DeliveryAgentOptions): DeliveryAgen
           // A session that was opened for one sender's credentials serves no other sender.
           const sameLogin =
             sasl?.senderDependent !== true || following?.envelope.sender === request.envelope.sender;
-          const next = sameLogin && wantsSameTls(request, following) ? following : undefined;
+          const next = sameLogin && wantsSameTls(request, following, batch.nexthop) ? following : undefined;
           const wanted = (): boolean => next !== undefined && !io.signal.aborted && !records.failed;
           const result = await deliverRequest(request, {
             around,
@@ -302,12 +303,20 @@ const trustsAnybody = (config: Config): boolean =>
   config.get('smtp_tls_CApath') !== '' ||
   config.get('tls_append_default_CA');
 
-/** What one may do on a session the other may too: neither REQUIRETLS nor TLS-Required tells them apart. */
-const wantsSameTls = ({ envelope }: DeliveryRequest, following: DeliveryRequest | undefined): boolean =>
+/**
+ * What one may do on a session the other may too: neither REQUIRETLS nor TLS-Required tells them apart, nor that the nexthop's own MTA-STS
+ * policy counts for one of them alone.
+ */
+const wantsSameTls = (
+  request: DeliveryRequest,
+  following: DeliveryRequest | undefined,
+  nexthop: string,
+): following is DeliveryRequest =>
   following !== undefined &&
   following.envelope.probe !== true &&
-  (envelope.requireTls === true) === (following.envelope.requireTls === true) &&
-  (envelope.tlsOptional === true) === (following.envelope.tlsOptional === true);
+  (request.envelope.requireTls === true) === (following.envelope.requireTls === true) &&
+  (request.envelope.tlsOptional === true) === (following.envelope.tlsOptional === true) &&
+  routedDomain(request.recipients, nexthop) === routedDomain(following.recipients, nexthop);
 
 const nextAtHand = (
   request: DeliveryRequest,

@@ -7,7 +7,6 @@
  */
 import type { SourceAddresses } from '@mailfleet/routing';
 import {
-  asciiName,
   type FailedHandshakes,
   type InvalidPolicy,
   isKnownToFail,
@@ -31,6 +30,7 @@ import type { ServerMaps } from './server-maps.ts';
 import { Session } from './session.ts';
 import { reportFinding, type TlsReports } from './tls/report-result.ts';
 import { featureStatus } from './tls/requiretls.ts';
+import { routedDomain } from './tls/routed-domain.ts';
 import { Transaction, type TransactionEnd } from './transaction.ts';
 
 /** A destination to try: a TCP destination still to be looked up, or a UNIX-domain socket. */
@@ -480,7 +480,7 @@ export class HostLoop {
     localAddress: string | undefined,
   ): void {
     const { tlsReports: reports, around } = this.#options;
-    const domain = element && routedDomain(attempt, element);
+    const domain = element && routedDomainOf(attempt, element);
     if (reports === undefined || finding === undefined || domain === undefined || attempt.tlsOptional) return;
     if (finding.kind === 'success' && finding.resumed && around.settings.skipsReusedHandshakes) return;
     reportFinding(finding, { reports, domain, host, policy, localAddress });
@@ -544,7 +544,7 @@ export class HostLoop {
         nameOf(element),
         host.host,
         element.kind === 'unix' ? undefined : factsOf(host),
-        { optional: attempt.tlsOptional, domain: routedDomain(attempt, element) },
+        { optional: attempt.tlsOptional, domain: routedDomainOf(attempt, element) },
       );
       this.#policies.set(name, policy);
       for (const warning of policy.warnings ?? []) attempt.remark(warning, true);
@@ -633,18 +633,10 @@ const factsOf = ({ host, port, canonicalName = host, validated = false, mx }: Ho
   ...(mx === undefined ? {} : { mx }),
 });
 
-/**
- * Whose MTA-STS policy counts, and who gets the report: the recipients' domain, where the mail goes to that very domain's MX hosts. A relay that main.cf names has
- * no say about a domain, nor has a domain about the relay.
- */
-const routedDomain = (attempt: Attempt, element: Element): string | undefined => {
-  if (element.kind === 'unix' || element.fallback) return undefined;
-  const domain = asciiName(element.destination);
-  const direct = attempt.request.recipients.every(
-    ({ address }) => asciiName(address.slice(address.lastIndexOf('@') + 1)) === domain,
-  );
-  return direct ? domain : undefined;
-};
+const routedDomainOf = (attempt: Attempt, element: Element): string | undefined =>
+  element.kind === 'unix' || element.fallback
+    ? undefined
+    : routedDomain(attempt.request.recipients, element.destination);
 
 const sameEndpoint = (one: Host, other: Host): boolean =>
   one.address === other.address && one.port === other.port;

@@ -153,3 +153,12 @@ it('smtp_tls_mta_sts = enforce without any authority is told at the start', asyn
     expect.stringContaining('smtp_tls_mta_sts = enforce, but no authority is trusted'),
   );
 });
+
+it('a domain’s mail is not sent over the session of other mail of its nexthop, which has no such policy', async () => {
+  const { result, server } = await send('wrong name', stsWith('enforce', mx), {
+    requests: [['a@routed.test'], ['b@example.com'], ['c@routed.test']],
+  });
+  expect(result.verdicts[0]).toMatch(delivered);
+  expect(result.verdicts[1]).toMatch(notVerified);
+  expect(server.messages.flatMap(({ recipients }) => recipients)).not.toContain('b@example.com');
+});
