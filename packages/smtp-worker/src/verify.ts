@@ -70,7 +70,7 @@ export async function verifyAddress(recipient: string, options: VerifyOptions): 
     const { kind, relay, status, reason } = outcome;
     return { ...verdictOf(KINDS[kind], address, transport, status, reason), relay };
   } finally {
-    agents.close();
+    await agents.close();
   }
 }
 
