@@ -10,6 +10,7 @@ import type { TLSSocket } from 'node:tls';
 import {
   distrustLine,
   matchesMxPattern,
+  outsidePolicy,
   type PeerVerdict,
   type Resumption,
   requiresMatch,
@@ -320,7 +321,7 @@ const findingOf = (
   if (!verdict.accepted) return certificateRefused(policy, verdict);
   if (policy.published?.type === 'sts' && !requiresMatch(policy.level) && !resumed) {
     if (!policy.published.mxHostPatterns.some((pattern) => matchesMxPattern(host, pattern))) {
-      return handshakeFailed('host is none of the policy');
+      return handshakeFailed(outsidePolicy.reason);
     }
     const strict: TlsPolicy = { ...policy, level: 'secure', match: [host] };
     const tested = verifyPeer(socket, strict, tls.trust);

@@ -28,7 +28,7 @@ import type { RepeatableContent } from './prefetch.ts';
 import type { Sasl } from './sasl/login.ts';
 import type { ServerMaps } from './server-maps.ts';
 import { Session } from './session.ts';
-import { reportFinding, type TlsReports } from './tls/report-result.ts';
+import { reportFinding, reportPolicyFailure, type TlsReports } from './tls/report-result.ts';
 import { featureStatus } from './tls/requiretls.ts';
 import { routedDomain } from './tls/routed-domain.ts';
 import { Transaction, type TransactionEnd } from './transaction.ts';
@@ -105,6 +105,8 @@ export class HostLoop {
   #unserved = true;
   /** TLS policies of the request at hand, mistakes included: a table that changes meanwhile does not split it. */
   readonly #policies = new Map<string, TlsPolicy | InvalidPolicy>();
+  /** Of these the invalid ones that were reported. */
+  readonly #reported = new Set<string>();
 
   constructor(options: HostLoopOptions) {
     this.#options = options;
@@ -119,6 +121,7 @@ export class HostLoop {
     this.#last = undefined;
     this.#unserved = true;
     this.#policies.clear();
+    this.#reported.clear();
     let position = this.#kept?.element ?? 0;
     let lastTried: Element | undefined;
     for (; position < elements.length && attempt.recipients.length > 0; position++) {
@@ -241,7 +244,10 @@ export class HostLoop {
     for (const [index, host] of hosts.entries()) {
       if (attempt.recipients.length === 0 || spent()) return 'tried';
       const policy = await this.#policyFor(attempt, element, host);
-      if (policy === undefined) continue;
+      if (policy === undefined) {
+        this.#reportSkipped(attempt, element, host);
+        continue;
+      }
       const isLast = index === hosts.length - 1;
       // Hosts of the best preference were asked above.
       const parked =
@@ -400,7 +406,7 @@ export class HostLoop {
       ...{ around, attempt, session, nexthop, best, tls, maps, resumption },
       policy: used,
     });
-    this.#report(attempt, destination, host, used, session, localAddress);
+    this.#report(attempt, destination, host, used, session, localAddress, end.kind === 'ready');
     if (end.kind === 'ready' && sasl !== undefined && login !== undefined) {
       end = await sasl.logIn(session, attempt, login);
     }
@@ -478,12 +484,30 @@ export class HostLoop {
     policy: TlsPolicy,
     { finding }: Session,
     localAddress: string | undefined,
+    opened: boolean,
   ): void {
     const { tlsReports: reports, around } = this.#options;
     const domain = element && routedDomainOf(attempt, element);
-    if (reports === undefined || finding === undefined || domain === undefined || attempt.tlsOptional) return;
-    if (finding.kind === 'success' && finding.resumed && around.settings.skipsReusedHandshakes) return;
-    reportFinding(finding, { reports, domain, host, policy, localAddress });
+    if (reports === undefined || domain === undefined || attempt.tlsOptional) return;
+    if (finding?.kind === 'success' && finding.resumed && around.settings.skipsReusedHandshakes) return;
+    if (opened && finding?.kind !== 'failure' && policy.failure !== undefined) {
+      // In clear too: whoever keeps the policy from us may also keep STARTTLS from us.
+      reportPolicyFailure(policy, { reports, domain, host }, false);
+    } else if (finding !== undefined) {
+      reportFinding(finding, { reports, domain, host, policy, localAddress });
+    }
+  }
+
+  /** A mail host that must be left out, once for each message: for the domain's report. */
+  #reportSkipped(attempt: Attempt, element: Element, host: Host): void {
+    const { tlsReports: reports } = this.#options;
+    const domain = routedDomainOf(attempt, element);
+    const name = policyName(element, host);
+    const policy = this.#policies.get(name);
+    if (reports === undefined || domain === undefined || policy?.kind !== 'invalid') return;
+    if (this.#reported.has(name)) return;
+    this.#reported.add(name);
+    reportPolicyFailure(policy, { reports, domain, host }, true);
   }
 
   async #transact(attempt: Attempt, io: RequestIo, session: Session): Promise<TransactionEnd> {
@@ -537,7 +561,7 @@ export class HostLoop {
   async #policyFor(attempt: Attempt, element: Element, host: Host): Promise<TlsPolicy | undefined> {
     const { policies, around } = this.#options;
     const { protocol, tlsWrapperMode } = around.settings;
-    const name = JSON.stringify([nameOf(element), host.host, host.port]);
+    const name = policyName(element, host);
     let policy = this.#policies.get(name);
     if (policy === undefined) {
       policy = await policies.policyFor(
@@ -623,6 +647,10 @@ const plaintext: TlsPolicy = {
 
 /** A destination as its TLS policy and its parked sessions know it. */
 const nameOf = (element: Element): string => (element.kind === 'unix' ? element.path : element.destination);
+
+/** Servers of one name, port and destination have one policy. */
+const policyName = (element: Element, host: Host): string =>
+  JSON.stringify([nameOf(element), host.host, host.port]);
 
 /** What DANE asks about a server. */
 const factsOf = ({ host, port, canonicalName = host, validated = false, mx }: Host): ServerFacts => ({

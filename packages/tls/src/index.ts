@@ -31,6 +31,8 @@ export {
   type TicketStore,
   trustTerms,
 } from './tickets/session-tickets.ts';
+export type { FailureType } from './tlsrpt/failure-type.ts';
+export { outsidePolicy } from './tlsrpt/failure-type.ts';
 export { type ReportWish, readReportWish } from './tlsrpt/record.ts';
 export {
   buildReport,
@@ -42,9 +44,9 @@ export {
 } from './tlsrpt/report.ts';
 export {
   dayOf,
-  type FailureType,
   failureOf,
   failureTypeOf,
+  policyFailureResult,
   type ReportedFailure,
   reportDueMs,
   reportedPolicy,

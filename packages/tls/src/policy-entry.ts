@@ -9,6 +9,7 @@ import type { TlsaPolicy } from './dane/decide.ts';
 import { parseLevel, type TlsLevel } from './level.ts';
 import { isHostName } from './names.ts';
 import type { CipherGrade, PublishedPolicy } from './policy.ts';
+import type { PolicyFailure } from './tlsrpt/failure-type.ts';
 
 /** What a table says of a destination; what it leaves out comes from main.cf. */
 export interface PolicyEntry {
@@ -24,6 +25,8 @@ export interface PolicyEntry {
   /** What DNS says of the server; no table says it. */
   readonly tlsa?: TlsaPolicy;
   readonly published?: PublishedPolicy;
+  /** Why there is no published policy, although the domain says so; no table says it. */
+  readonly failure?: PolicyFailure;
   readonly warnings?: readonly string[];
 }
 

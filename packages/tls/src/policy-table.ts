@@ -9,7 +9,7 @@ import { openMaps, type Table, tableOptions } from '@mailfleet/lookup';
 import type { DaneDns } from './dane/find-tlsa.ts';
 import { type Dane, openDane, type ServerFacts } from './dane/open-dane.ts';
 import { globalLevel, type TlsLevel } from './level.ts';
-import { applyPolicy, mayApply } from './mta-sts/apply.ts';
+import { applyPolicy, mayApply, type RuledOut } from './mta-sts/apply.ts';
 import type { MtaSts } from './mta-sts/mta-sts.ts';
 import { isHostName } from './names.ts';
 import { type InvalidPolicy, invalidPolicy, type TlsPolicy, tlsPolicy } from './policy.ts';
@@ -99,11 +99,16 @@ export const openTlsPolicies = (
     const domain = entry === mainCf ? wishes?.domain : undefined;
     if (mtaSts !== undefined && domain !== undefined && !('error' in resolved) && mayApply(resolved)) {
       const published = await mtaSts.policyFor(domain);
-      if (published !== undefined) resolved = applyPolicy(resolved, published, { domain, host, enforce });
+      if (published !== undefined) {
+        resolved =
+          'failure' in published
+            ? { ...resolved, failure: published.failure }
+            : applyPolicy(resolved, published, { domain, host, enforce });
+      }
     }
-    return 'error' in resolved
-      ? invalidPolicy(destination, host, resolved.error, [], resolved.reason)
-      : tlsPolicy(config, protocol, destination, host, resolved);
+    if (!('error' in resolved)) return tlsPolicy(config, protocol, destination, host, resolved);
+    const { error, reason, ...forReport } = resolved;
+    return { ...invalidPolicy(destination, host, error, [], reason), ...forReport };
   };
   const enforce = config.get('smtp_tls_mta_sts') === 'enforce';
   const wrapped = config.getFor(protocol, 'smtp_tls_wrappermode');
@@ -148,13 +153,13 @@ export const openTlsPolicies = (
   };
 };
 
-/** The entry as DNS makes it. error: for the log; reason: for the sender, when main.cf is not to blame. */
+/** The entry as DNS makes it. */
 const withDane = async (
   entry: PolicyEntry,
   dane: Dane,
   destination: string,
   server: ServerFacts | undefined,
-): Promise<PolicyEntry | { readonly error: string; readonly reason?: string }> => {
+): Promise<PolicyEntry | RuledOut> => {
   if (entry.level !== 'dane' && entry.level !== 'dane-only') return entry;
   const outcome = await dane.resolve(entry.level, server);
   const { misconfigured } = outcome;
@@ -169,9 +174,14 @@ const withDane = async (
         warnings: [`${destination}: ${misconfigured}; using level ${outcome.level}`],
       };
     case 'invalid':
-      return misconfigured === undefined
-        ? { error: outcome.reason, reason: outcome.reason }
-        : { error: misconfigured };
+      if (misconfigured !== undefined) return { error: misconfigured };
+      return {
+        error: outcome.reason,
+        reason: outcome.reason,
+        ...(outcome.failure === undefined
+          ? {}
+          : { failure: { type: outcome.failure, reason: outcome.reason } }),
+      };
   }
 };
 

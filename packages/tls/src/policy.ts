@@ -9,6 +9,7 @@ import type { TlsaPolicy } from './dane/decide.ts';
 import { globalLevel, requiresMatch, requiresTls, type TlsLevel } from './level.ts';
 import { asciiName, isHostName, matchesMxPattern } from './names.ts';
 import type { PolicyEntry } from './policy-entry.ts';
+import { outsidePolicy, type PolicyFailure } from './tlsrpt/failure-type.ts';
 import { readTrustAnchors, type TrustAnchors } from './trust-anchors.ts';
 
 export type CipherGrade = 'high' | 'medium' | 'low' | 'export' | 'null';
@@ -36,6 +37,8 @@ export interface TlsPolicy {
   readonly tlsa?: TlsaPolicy;
   /** What the destination publishes, as its table entry tells it; TLSRPT reports it. */
   readonly published?: PublishedPolicy;
+  /** The domain says that it has a policy, and there is none to be had: for its report. A session is worth the same. */
+  readonly failure?: PolicyFailure;
   /** Worth a line in the log each. */
   readonly warnings?: readonly string[];
 }
@@ -58,6 +61,10 @@ export interface InvalidPolicy {
   readonly reason: string;
   /** What the operator should look at. */
   readonly warnings: readonly string[];
+  /** For the domain's report; absent: main.cf or a table is to blame. */
+  readonly failure?: PolicyFailure;
+  /** The policy that stands in the way. */
+  readonly published?: PublishedPolicy;
 }
 
 /** Destination without brackets, service and port. */
@@ -102,7 +109,14 @@ export const tlsPolicy = (
   const warnings = [...(entry.warnings ?? [])];
   const invalid = (why: string): InvalidPolicy => invalidPolicy(destination, host, why, warnings);
   const names = namesToMatch(config, protocol, destination, host, entry, warnings);
-  if ('error' in names) return invalid(names.error);
+  if ('error' in names) {
+    const { error, failure } = names;
+    const { published } = entry;
+    return {
+      ...invalid(error),
+      ...(failure === undefined || published === undefined ? {} : { failure, published }),
+    };
+  }
   let trustAnchors: TrustAnchors | undefined;
   if (level === 'verify' || level === 'secure') {
     const file = config.getFor(protocol, 'smtp_tls_trust_anchor_file');
@@ -137,6 +151,7 @@ export const tlsPolicy = (
     connectionReuse: entry.connectionReuse ?? config.getFor(protocol, 'smtp_tls_connection_reuse'),
     ...(tlsa === undefined ? {} : { tlsa }),
     ...(entry.published === undefined ? {} : { published: entry.published }),
+    ...(entry.failure === undefined ? {} : { failure: entry.failure }),
     ...(warnings.length === 0 ? {} : { warnings }),
   };
 };
@@ -162,7 +177,7 @@ const namesToMatch = (
   host: string,
   { level, match, published }: PolicyEntry,
   warnings: string[],
-): { readonly match: readonly string[] } | { readonly error: string } => {
+): { readonly match: readonly string[] } | { readonly error: string; readonly failure?: PolicyFailure } => {
   if (level === 'fingerprint') {
     const wanted = match ?? config.getFor(protocol, 'smtp_tls_fingerprint_cert_match');
     const digests = wanted.filter((digest) => {
@@ -179,7 +194,10 @@ const namesToMatch = (
   if (patterns.length > 0 && config.getFor(protocol, 'smtp_tls_enforce_sts_mx_patterns')) {
     return patterns.some((pattern) => matchesMxPattern(host, pattern))
       ? { match: [asciiName(host) ?? host] }
-      : { error: `the host matches no MX pattern of the MTA-STS policy (${patterns.join(', ')})` };
+      : {
+          error: `the host matches no MX pattern of the MTA-STS policy (${patterns.join(', ')})`,
+          failure: outsidePolicy,
+        };
   }
   const wanted =
     match ??

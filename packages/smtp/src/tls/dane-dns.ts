@@ -15,7 +15,7 @@ export const daneDns = (
     for (const warning of result.warnings) warn(warning);
     if (result.kind === 'ok') return { kind: 'found', records: result.records, validated: result.validated };
     if (result.kind === 'notfound') return { kind: 'none' };
-    return { kind: 'failed', reason: result.reason };
+    return { kind: 'failed', reason: result.reason, ...(result.kind === 'policy' ? { local: true } : {}) };
   };
   return { tlsa: (name) => ask(name, 'TLSA'), cname: (name) => ask(name, 'CNAME') };
 };

@@ -1,4 +1,4 @@
-/** smtp_tlsrpt_enable: which handshakes are told, as what, and which are not (RFC 8460 section 4.3). */
+/** smtp_tlsrpt_enable: which handshakes, and which failures before one, are told, as what, and which are not (RFC 8460 section 4.3). */
 import {
   type CertificateAuthority,
   makeCertificates,
@@ -7,8 +7,8 @@ import {
 } from '@mailfleet/test-kit';
 import type { MtaSts, TlsResult } from '@mailfleet/tls';
 import { SessionTickets } from '@mailfleet/tls';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { deliver, type TestDelivery } from '../test-agent.ts';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { deliver, hostsOf, type TestDelivery } from '../test-agent.ts';
 
 let authority: CertificateAuthority;
 const servers: SmtpServer[] = [];
@@ -160,4 +160,107 @@ it.each<[keyof typeof offers, MtaSts, object]>([
   const { told } = await send(offer, 'may', { mtaSts, config: { smtp_tls_mta_sts: 'enforce' } });
   expect(told).toMatchObject([{ policy: { type: 'sts', domain: 'example.com' }, ...result }]);
   expect(told[0]?.policy.strings).toContain('max_age: 86400');
+});
+
+describe('smtp_tlsrpt_enable, before any handshake', () => {
+  const enforcing = { smtp_tls_mta_sts: 'enforce' };
+  const skipped = {
+    failure: {
+      type: 'validation-failure',
+      reason: 'host_is_none_of_the_policy',
+      receivingMxHostname: 'mx1.test',
+    },
+  };
+
+  it('a host outside the MTA-STS policy is told, once for each message', async () => {
+    const addresses = ['127.0.0.1', '127.0.0.2'].map((address) => {
+      return { host: 'mx1.test', address, port: 25, preference: 10 };
+    });
+    const { told, result } = await send('good', 'may', {
+      mtaSts: sts('enforce', '*.other.test'),
+      config: enforcing,
+      findHosts: async () => ({ kind: 'found', hosts: addresses, finalNexthop: false }),
+    });
+    expect(result.verdicts).toEqual([expect.stringContaining('none of the mail hosts')]);
+    expect(told).toEqual([
+      {
+        for: 'example.com',
+        policy: {
+          type: 'sts',
+          domain: 'example.com',
+          strings: expect.arrayContaining(['mode: enforce']),
+          mxHosts: ['*.other.test'],
+        },
+        ...skipped,
+      },
+    ]);
+  });
+
+  it('so is one outside the patterns of a table (smtp_tls_enforce_sts_mx_patterns)', async () => {
+    const attributes = 'policy_type=sts policy_domain=example.com mx_host_pattern=*.other.test';
+    const table = `inline:{ { example.com = secure match=nexthop ${attributes} } }`;
+    const { told } = await send('good', 'may', { config: { smtp_tls_policy_maps: table } });
+    expect(told).toMatchObject([{ policy: { type: 'sts', mxHosts: ['*.other.test'] }, ...skipped }]);
+  });
+
+  const failure = { type: 'sts-webpki-invalid', reason: 'certificate has expired' } as const;
+  const unfetched: MtaSts = { policyFor: async () => ({ failure }) };
+  const noSts = {
+    for: 'example.com',
+    policy: { type: 'sts', domain: 'example.com', strings: [], mxHosts: [] },
+    failure: { type: 'sts-webpki-invalid', reason: 'certificate_has_expired' },
+  };
+
+  it.each<[keyof typeof offers, object]>([
+    ['good', noSts],
+    ['no TLS', noSts],
+    ['refused', { policy: noPolicy, failure: { type: 'starttls-not-supported' } }],
+  ])('a policy that cannot be fetched; server with %s: %j', async (offer, expected) => {
+    const { told, result } = await send(offer, 'may', { mtaSts: unfetched, config: enforcing });
+    expect(result.verdicts).toEqual([expect.stringMatching(/^delivered/)]);
+    expect(told).toMatchObject([expected]);
+  });
+
+  const remarks = { warnings: [], notes: [] };
+  const signed = { canonicalName: 'x', validated: true, ...remarks };
+  const answers = {
+    silence: { kind: 'retry', reason: 'try again', ...remarks },
+    'an answer that our reply filter drops': { kind: 'policy', reason: 'dropped', ...remarks },
+    'no records': { kind: 'notfound', reason: 'none', ...remarks },
+    'unusable records': {
+      kind: 'ok',
+      records: [{ usage: 1, selector: 1, matchingType: 1, certificate: Buffer.alloc(32) }],
+      ...signed,
+    },
+  } as const;
+  it.each<[keyof typeof answers, string, object | undefined]>([
+    ['silence', 'dane', { type: 'dnssec-invalid', reason: 'TLSA_lookup_error:_try_again' }],
+    ['silence', 'dane-only', { type: 'dnssec-invalid', reason: 'TLSA_lookup_error:_try_again' }],
+    ['no records', 'dane-only', { type: 'dane-required', reason: 'no_TLSA_records_found' }],
+    [
+      'unusable records',
+      'dane-only',
+      { type: 'tlsa-invalid', reason: 'TLSA_records_of_mx1.test_are_unusable' },
+    ],
+    ['an answer that our reply filter drops', 'dane', undefined],
+  ])('TLSA: %s at level %s: %j', async (answer, level, expected) => {
+    const server = await startSmtpServer({});
+    servers.push(server);
+    const hosts = hostsOf([server]).map((host) => ({ ...host, validated: true }));
+    const { told, result } = await send('good', level, {
+      config: { smtp_dns_support_level: 'dnssec' },
+      resolver: { lookup: async () => answers[answer] as never },
+      findHosts: async () => ({ kind: 'found', hosts, finalNexthop: false }),
+    });
+    expect(result.verdicts).toEqual([expect.stringMatching(/^deferred 4\.7\.5/)]);
+    const policy = { type: 'tlsa', domain: 'mx1.test', strings: [], mxHosts: ['mx1.test'] };
+    const failed = { ...expected, receivingMxHostname: 'mx1.test' };
+    expect(told).toEqual(expected === undefined ? [] : [{ for: 'example.com', policy, failure: failed }]);
+  });
+
+  it('what main.cf lacks is nothing to tell others', async () => {
+    const { told, result } = await send('good', 'dane-only');
+    expect(result.verdicts).toEqual(['deferred 4.7.5 client TLS configuration problem']);
+    expect(told).toEqual([]);
+  });
 });

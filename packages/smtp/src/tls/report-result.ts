@@ -1,11 +1,13 @@
 /**
- * Tells TLS results of handshakes to whoever reports them (RFC 8460): one for each new connection to a mail host of the recipients' domain,
- * and none for what main.cf or this machine is to blame for.
+ * Tells TLS results to whoever reports them (RFC 8460): one for each new connection to a mail host of the recipients' domain, one for each
+ * mail host that a message had to leave out, and none for what main.cf or this machine is to blame for.
  */
 import {
   failureOf,
   failureTypeOf,
+  type InvalidPolicy,
   type PeerVerdict,
+  policyFailureResult,
   type ReportedFailure,
   reportedPolicy,
   type TlsPolicy,
@@ -63,4 +65,18 @@ export const reportFinding = (
       receivingIp: host.address,
     },
   });
+};
+
+/** A policy that nobody could have, or that leaves a host out. @param skipped the host that was left out, if it was */
+export const reportPolicyFailure = (
+  { failure, published }: Pick<InvalidPolicy, 'failure' | 'published'>,
+  { reports, domain, host }: Pick<ReportContext, 'reports' | 'domain' | 'host'>,
+  skipped: boolean,
+): void => {
+  if (failure === undefined) return;
+  const result = policyFailureResult(failure, published, domain, host.host);
+  reports.add(
+    domain,
+    skipped ? { ...result, failure: { ...result.failure, receivingMxHostname: host.host } } : result,
+  );
 };

@@ -5,6 +5,8 @@
  * `dane` promises: as strong as what DNS says, never weaker than opportunistic TLS. So an insecure answer leads to may, while a
  * missing one leads to no delivery. `dane-only` promises DANE or no delivery.
  */
+
+import type { FailureType } from '../tlsrpt/failure-type.ts';
 import type { TlsaResult } from './find-tlsa.ts';
 import { type DaneDigests, type TlsaRecord, usableRecords, usage } from './tlsa.ts';
 
@@ -40,7 +42,8 @@ export interface TlsaPolicy {
 export type DaneOutcome =
   | { readonly kind: 'matched'; readonly level: 'halfdane' | 'dane' | 'dane-only'; readonly tlsa: TlsaPolicy }
   | { readonly kind: 'lowered'; readonly level: 'may' | 'encrypt'; readonly reason: string }
-  | { readonly kind: 'invalid'; readonly reason: string };
+  /** @property failure for the domain's report */
+  | { readonly kind: 'invalid'; readonly reason: string; readonly failure?: FailureType };
 
 /** The outcome that needs no TLSA lookup; undefined: look them up. */
 export const decideByMx = ({ level, mx, insecureMxPolicy }: DaneDemand): DaneOutcome | undefined =>
@@ -50,12 +53,17 @@ export const decideByMx = ({ level, mx, insecureMxPolicy }: DaneDemand): DaneOut
 
 export const decideByTlsa = (demand: DaneDemand, found: TlsaResult): DaneOutcome => {
   const { level, mx, insecureMxPolicy, digests } = demand;
-  if (found.kind === 'failed') return { kind: 'invalid', reason: `TLSA lookup error: ${found.reason}` };
+  if (found.kind === 'failed') {
+    const reason = `TLSA lookup error: ${found.reason}`;
+    return { kind: 'invalid', reason, ...(found.local === true ? {} : { failure: 'dnssec-invalid' }) };
+  }
   if (found.kind === 'none') return withoutDane(level, found.reason);
   const records = usableRecords(found.records, digests);
   if (records.length === 0) {
     const reason = `TLSA records of ${found.base} are unusable`;
-    return level === 'dane' ? { kind: 'lowered', level: 'encrypt', reason } : { kind: 'invalid', reason };
+    return level === 'dane'
+      ? { kind: 'lowered', level: 'encrypt', reason }
+      : { kind: 'invalid', reason, failure: 'tlsa-invalid' };
   }
   const insecureMx = mx !== undefined && !mx.validated;
   if (insecureMx && insecureMxPolicy === 'encrypt') {
@@ -70,7 +78,9 @@ export const decideByTlsa = (demand: DaneDemand, found: TlsaResult): DaneOutcome
 
 /** DANE cannot be had: opportunistic TLS is all that `dane` promised then, and nothing is what `dane-only` did. */
 export const withoutDane = (level: 'dane' | 'dane-only', reason: string): DaneOutcome =>
-  level === 'dane' ? { kind: 'lowered', level: 'may', reason } : { kind: 'invalid', reason };
+  level === 'dane'
+    ? { kind: 'lowered', level: 'may', reason }
+    : { kind: 'invalid', reason, failure: 'dane-required' };
 
 const namesToMatch = (
   records: readonly TlsaRecord[],

@@ -13,7 +13,14 @@ export type DaneAnswer<T> =
   | { readonly kind: 'found'; readonly records: readonly T[]; readonly validated: boolean }
   | { readonly kind: 'none' }
   /** No answer, SERVFAIL, or one that cannot be used. */
-  | { readonly kind: 'failed'; readonly reason: string };
+  | DaneSilence;
+
+interface DaneSilence {
+  readonly kind: 'failed';
+  readonly reason: string;
+  /** main.cf is to blame. */
+  readonly local?: true;
+}
 
 export interface DaneDns {
   /** @param name `_25._tcp.mx.example.com` */
@@ -37,7 +44,7 @@ export type TlsaResult =
   /** @property base TLSA base domain: the name that answered */
   | { readonly kind: 'found'; readonly base: string; readonly records: readonly TlsaRecord[] }
   | { readonly kind: 'none'; readonly reason: string }
-  | { readonly kind: 'failed'; readonly reason: string };
+  | DaneSilence;
 
 /** @param force `smtp_tls_force_insecure_host_tlsa_lookup` */
 export const findTlsa = async (

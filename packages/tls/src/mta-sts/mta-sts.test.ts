@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { type CertificateAuthority, makeCertificates } from '@mailfleet/test-kit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { isPublic } from '../outside-request.ts';
-import { fetchPolicy } from './fetch-policy.ts';
+import { fetchPolicy, StsFetchError, stsFailureType } from './fetch-policy.ts';
 import { openMtaSts, type StsEntry } from './mta-sts.ts';
 import { readPolicyFile, type StsPolicy } from './policy-file.ts';
 
@@ -129,6 +129,31 @@ it.each([
   expect(readPolicyFile(Buffer.from(file))).toEqual(policy);
 });
 
+describe('for the report (smtp_tlsrpt_enable)', () => {
+  it.each<[string, RequestListener, string]>([
+    ['another status', answer(404, ''), 'sts-policy-fetch-error'],
+    ['another type', answer(200, text, 'text/html'), 'sts-policy-fetch-error'],
+    ['nonsense', answer(200, 'hello'), 'sts-policy-invalid'],
+  ])('%s', async (_, listener, code) => {
+    await expect(get(await serve(listener))).rejects.toMatchObject({ code });
+  });
+
+  it('no server, no address, and certificates that do not do', async () => {
+    const gone = await serve(answer(200, text));
+    await new Promise((resolve) => servers.splice(0)[0]?.close(resolve));
+    await expect(get(gone)).rejects.toMatchObject({ code: 'sts-policy-fetch-error' });
+    const good = await serve(answer(200, text));
+    const bad = { code: 'sts-webpki-invalid' };
+    await expect(get(good, { allowLocal: false })).rejects.toMatchObject({ code: 'sts-policy-fetch-error' });
+    await expect(get(good, { ca: authority.issue(['x']).cert })).rejects.toMatchObject(bad);
+    await expect(get(await serve(answer(200, text), ['example.test']))).rejects.toMatchObject(bad);
+  });
+
+  it.each(['EMFILE', 'ENOBUFS', 'ENETUNREACH'])('%s is our own trouble', (code) => {
+    expect(stsFailureType(Object.assign(new Error('x'), { code }))).toBeUndefined();
+  });
+});
+
 describe('remembering', () => {
   const enforce = (mx = 'mx.test', maxAgeSeconds = 86_400 * 7): StsPolicy => ({
     mode: 'enforce',
@@ -233,6 +258,20 @@ describe('remembering', () => {
     state.policy = enforce();
     expect(await ask()).toEqual(enforce());
     expect(state.notes).toEqual([expect.stringContaining('example.test could be fetched: down')]);
+  });
+
+  it('a failure that is up to the domain is known to all workers, for five minutes, and only without a policy', async () => {
+    const failure = { type: 'sts-policy-fetch-error', reason: 'status 404' };
+    const none = new StsFetchError('sts-policy-fetch-error', 'status 404');
+    const one = world();
+    one.state.policy = none;
+    expect(await one.ask()).toEqual({ failure });
+    expect(await one.ask()).toEqual({ failure });
+    expect(await world(one.cache).ask()).toEqual({ failure });
+    const known = world();
+    await known.ask();
+    Object.assign(known.state, { nowMs: 1_061_000, txt: ['v=STSv1; id=2;'], policy: none });
+    expect(await known.ask()).toEqual(enforce());
   });
 
   it('a policy is fetched anew before it ends, behind the mail', async () => {

@@ -5,6 +5,8 @@
  * from us must not be able to switch it off (section 10.2). So a failure never weakens what is known, and what is not known is none.
  */
 import { resolvePolicy } from 'mailauth/lib/mta-sts.js';
+import type { PolicyFailure } from '../tlsrpt/failure-type.ts';
+import { StsFetchError, textOf } from './fetch-policy.ts';
 import type { StsPolicy } from './policy-file.ts';
 
 /** What is remembered of a domain; plain JSON. */
@@ -13,6 +15,8 @@ export interface StsEntry {
   readonly id: string;
   /** Undefined: fetching failed, and there was nothing before. */
   readonly policy?: StsPolicy;
+  /** Why there is none, when that is up to the domain. */
+  readonly failure?: PolicyFailure;
   /** Milliseconds since the epoch. */
   readonly fetchedMs: number;
   readonly endsMs: number;
@@ -38,8 +42,11 @@ export interface MtaStsOptions {
 }
 
 export interface MtaSts {
-  /** Never rejects. Undefined: the domain has no policy, or nobody could find out. @param domain in A-labels, lower case */
-  policyFor(domain: string): Promise<StsPolicy | undefined>;
+  /**
+   * Never rejects. Undefined: the domain has no policy, or nobody could find out; `failure`: it says that it has one, and there is none to be
+   * had. @param domain in A-labels, lower case
+   */
+  policyFor(domain: string): Promise<StsPolicy | { readonly failure: PolicyFailure } | undefined>;
 }
 
 /** How long a policy is taken for current before DNS is asked again whether there is another. */
@@ -82,7 +89,15 @@ export const openMtaSts = ({ txt, fetch, cache, note, now = Date.now }: MtaStsOp
       note(`no MTA-STS policy of ${domain} could be fetched: ${textOf(error)}`);
       const failed: StsEntry =
         known?.policy === undefined
-          ? { id, fetchedMs: nowMs, endsMs: nowMs + FAILED_MS, notBeforeMs: nowMs + FAILED_MS }
+          ? {
+              id,
+              ...(error instanceof StsFetchError
+                ? { failure: { type: error.code, reason: error.message } }
+                : {}),
+              fetchedMs: nowMs,
+              endsMs: nowMs + FAILED_MS,
+              notBeforeMs: nowMs + FAILED_MS,
+            }
           : { ...known, notBeforeMs: nowMs + FAILED_MS };
       await keep(domain, failed);
       return failed;
@@ -127,16 +142,17 @@ export const openMtaSts = ({ txt, fetch, cache, note, now = Date.now }: MtaStsOp
     policyFor: async (domain) => {
       const at = current.get(domain);
       if (at !== undefined && at.untilMs > now()) {
-        return at.entry !== undefined && at.entry.endsMs > now() ? at.entry.policy : undefined;
+        return at.entry !== undefined && at.entry.endsMs > now() ? foundIn(at.entry) : undefined;
       }
       let search = underWay.get(domain);
       if (search === undefined) {
         search = find(domain).finally(() => underWay.delete(domain));
         underWay.set(domain, search);
       }
-      return (await search)?.policy;
+      return foundIn(await search);
     },
   };
 };
 
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const foundIn = (entry: StsEntry | undefined): Awaited<ReturnType<MtaSts['policyFor']>> =>
+  entry?.failure === undefined ? entry?.policy : { failure: entry.failure };

@@ -64,7 +64,14 @@ export const sessionLifetimeMs = (config: Config, protocol: 'smtp' | 'lmtp'): nu
 
 /** All that a policy says of a handshake, the same text for policies that say the same. */
 export const policyTerms = (policy: TlsPolicy): string => {
-  const { connectionReuse: _, warnings: _warnings, trustAnchors, published, ...terms } = policy;
+  const {
+    connectionReuse: _,
+    warnings: _warnings,
+    failure: _failure,
+    trustAnchors,
+    published,
+    ...terms
+  } = policy;
   return JSON.stringify(canonical({ ...terms, anchors: trustAnchors?.digest, failure: published?.failure }));
 };
 

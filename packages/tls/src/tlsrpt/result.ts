@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { recordText } from '../dane/tlsa.ts';
 import type { TlsPolicy } from '../policy.ts';
+import type { FailureType, PolicyFailure } from './failure-type.ts';
 
 export interface ReportedPolicy {
   readonly type: 'tlsa' | 'sts' | 'no-policy-found';
@@ -12,15 +13,6 @@ export interface ReportedPolicy {
   readonly strings: readonly string[];
   readonly mxHosts: readonly string[];
 }
-
-/** RFC 8460 section 4.3. */
-export type FailureType =
-  | 'starttls-not-supported'
-  | 'certificate-host-mismatch'
-  | 'certificate-expired'
-  | 'certificate-not-trusted'
-  | 'validation-failure'
-  | 'tlsa-invalid';
 
 export interface ReportedFailure {
   readonly type: FailureType;
@@ -39,7 +31,7 @@ export interface TlsResult {
 
 /** @param domain the recipients' */
 export const reportedPolicy = (
-  { tlsa, published }: TlsPolicy,
+  { tlsa, published }: Pick<TlsPolicy, 'tlsa' | 'published'>,
   domain: string,
   host: string,
 ): ReportedPolicy => {
@@ -51,6 +43,22 @@ export const reportedPolicy = (
     return { type: 'sts', domain: published.domain ?? domain, strings, mxHosts: mxHostPatterns };
   }
   return { type: 'no-policy-found', domain: published?.domain ?? domain, strings: [], mxHosts: [] };
+};
+
+/** A policy that could not be had has its kind alone to tell. @param published the one that stands in the way, if it is known */
+export const policyFailureResult = (
+  { type, reason }: PolicyFailure,
+  published: TlsPolicy['published'],
+  domain: string,
+  host: string,
+): Required<TlsResult> => {
+  const unknown: ReportedPolicy = type.startsWith('sts-')
+    ? { type: 'sts', domain, strings: [], mxHosts: [] }
+    : { type: 'tlsa', domain: host, strings: [], mxHosts: [host] };
+  return {
+    policy: published === undefined ? unknown : reportedPolicy({ published }, domain, host),
+    failure: failureOf(type, reason),
+  };
 };
 
 /** The reason of a refused certificate, in the report's terms. @param distrust absent: trusted, but the name is another's */
