@@ -133,7 +133,7 @@ async function isNotified(queueId: string): Promise<boolean> {
 
 async function noticesOf(events: readonly MailEvent[]): Promise<readonly QueueListing[]> {
   const ids = events.flatMap((event) => (event.kind === 'notified' ? [event.noticeQueueId] : []));
-  const { messages } = await queue.list({ queues: ['incoming'], limit: 100 });
+  const { messages } = await queue.list({ queues: ['deferred'], limit: 100 });
   return messages.filter(({ envelope }) => ids.includes(envelope.queueId));
 }
 
@@ -215,7 +215,7 @@ describe('the bounce daemon', () => {
     const request: NoticeRequest = { shard: 0, queueId, pass: 0, notice: 'failure', term: 'test' };
     await expect(notify(dying, request, undefined)).rejects.toThrow('died');
     const before = await queue.counts();
-    expect(before.incoming).toBeGreaterThanOrEqual(2);
+    expect(before.deferred).toBeGreaterThanOrEqual(2);
     const events = await runUntil(() => isNotified(queueId));
     expect(events).toMatchObject([{ audience: 'sender' }, { audience: 'postmaster' }]);
     expect(await queue.counts()).toEqual(before);
@@ -308,11 +308,11 @@ describe('the bounce daemon', () => {
         },
       },
     });
-    const { incoming } = await queue.counts();
+    const { deferred } = await queue.counts();
     await notify(onlyAbout(0), request, undefined);
     await notify(onlyAbout(1), request, undefined);
     // Each time the sender's and the postmaster's.
-    expect((await queue.counts()).incoming).toBe(incoming + 4);
+    expect((await queue.counts()).deferred).toBe(deferred + 4);
   });
 
   test('tells nobody of double bounces, and warns', async () => {

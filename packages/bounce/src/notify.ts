@@ -168,6 +168,7 @@ async function submit(
     recipients: [routed],
     content,
     rememberMs,
+    notice: true,
   });
 }
 
@@ -234,6 +235,7 @@ export async function notifyOfSession(
     recipients: [await routeTo(router, recipient, sender)],
     content: { kind: 'inline', bytes },
     rememberMs,
+    notice: true,
   });
   const text = `transcript of the session with ${peer} to postmaster: ${noticeQueueId}`;
   telemetry.emit({ kind: 'remark', program, text, ...(queueId === undefined ? {} : { queueId }) });

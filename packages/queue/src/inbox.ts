@@ -55,7 +55,7 @@ function parseEntry(id: string, fields: ReadonlyMap<string, string>): InboxEntry
   const queueId = field('q');
   switch (field('k')) {
     case 'mail':
-      return { id, kind: 'mail' };
+      return { id, kind: 'mail', ...(field('d') === '' ? {} : { deferred: true }) };
     case 'result': {
       const hopStatus = field('h');
       return {

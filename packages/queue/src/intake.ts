@@ -12,6 +12,9 @@ import { storedRecord } from './recipients.ts';
 import { accept, claimKey } from './scripts/intake.ts';
 import { shardOf, shardOfKey } from './shard.ts';
 
+/** What the script calls them. */
+const INDEX_LETTER = { incoming: 'i', deferred: 'd', hold: 'h' } as const;
+
 export function makeIntakePort(context: QueueContext): IntakePort {
   const { config, run, now } = context;
   const inlineLimit = config.get('content_inline_limit');
@@ -34,6 +37,7 @@ export function makeIntakePort(context: QueueContext): IntakePort {
       const [record, ...pages] = records.get(home ?? -1) ?? [];
       if (home === undefined || record === undefined) throw new Error(`message ${queueId} has no recipients`);
       const keys = keysOfShard(context, home);
+      const index = message.hold === true ? 'hold' : message.notice === true ? 'deferred' : 'incoming';
       const acceptedMs = now();
       const copies: PartCopy = {
         hold: message.hold === true,
@@ -51,7 +55,7 @@ export function makeIntakePort(context: QueueContext): IntakePort {
         [
           keys.message(queueId),
           keys.content(queueId),
-          copies.hold ? keys.hold : keys.incoming,
+          keys[index],
           keys.expiry,
           keys.inbox,
           keys.timeline(queueId),
@@ -70,7 +74,7 @@ export function makeIntakePort(context: QueueContext): IntakePort {
           copies.expiryMs,
           timelineMs > 0 ? JSON.stringify(entry) : '',
           message.rememberMs ?? 0,
-          copies.hold ? '1' : '0',
+          INDEX_LETTER[index],
           others.length > 0 ? JSON.stringify(copies) : '',
           message.latestMs ?? '',
           pages.length,

@@ -53,6 +53,19 @@ describe('accept', () => {
     expect((await queue.readInbox(0, '0', 0)).map(({ kind }) => kind)).toEqual(['mail', 'mail']);
   });
 
+  test('a notice is due in deferred at once; the leader is told when it is the first there', async () => {
+    const lease = await leaseOf(queue);
+    await queue.accept(newMessage('ONE', ['a.example'], { notice: true }));
+    await queue.accept(newMessage('TWO', ['a.example'], { notice: true }));
+    expect(await queue.counts()).toMatchObject({ incoming: 0, deferred: 2 });
+    expect(await queue.readInbox(0, '0', 0)).toMatchObject([{ kind: 'mail', deferred: true }]);
+    const taken = await queue.activate(lease, 'deferred', 10, Date.now());
+    expect(taken.map(({ envelope }) => envelope.queueId)).toEqual(['ONE', 'TWO']);
+    await queue.conclude(lease, [{ kind: 'defer', queueId: 'ONE', dueMs: Date.now() + 60_000 }], undefined);
+    await queue.accept(newMessage('THREE', ['a.example'], { notice: true }));
+    expect(await queue.readInbox(0, '0', 0)).toHaveLength(2);
+  });
+
   test('a reader that waits is woken by it', async () => {
     const reading = queue.readInbox(0, '0', 20_000);
     await queue.accept(newMessage('ONE'));

@@ -42,6 +42,11 @@ export interface NewMessage {
   /** Into the hold queue instead of incoming. */
   readonly hold?: boolean;
   /**
+   * A notice of ours: it waits among what is deferred, due at once. That takes turns with new mail for places in the active queue, so
+   * that a storm of bounces does not stand before it.
+   */
+  readonly notice?: boolean;
+  /**
    * Remember the queue id this long, even when the message was delivered and retired meanwhile. For a queue id that
    * is derived (a notice) or claimed (an idempotency key), so that a repeated accept finds it.
    */
@@ -123,7 +128,6 @@ export interface RecipientPage {
 }
 
 export type InboxEntry = { readonly id: string } & (
-  | { readonly kind: 'mail' }
   | {
       readonly kind: 'result';
       readonly batchId: string;
@@ -133,6 +137,8 @@ export type InboxEntry = { readonly id: string } & (
       /** Last recorded reason, for explain and for a dead destination's text. */
       readonly reason: string;
     }
+  /** Incoming is no longer empty, or (`deferred`) something is due in deferred before all else there. */
+  | { readonly kind: 'mail'; readonly deferred?: boolean }
   /** The worker is done with the batch. `returned` requests were never tried; they go back unpenalised. */
   | { readonly kind: 'batch-end'; readonly batchId: string; readonly returned: readonly string[] }
   /** A request to the bounce daemon is fulfilled; the rest says which. */

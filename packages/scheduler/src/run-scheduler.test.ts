@@ -133,13 +133,16 @@ function resultOf(
   };
 }
 
-async function accept(...recipients: readonly string[]): Promise<string> {
+const accept = (...recipients: readonly string[]): Promise<string> => acceptAs({}, ...recipients);
+
+async function acceptAs(kind: Pick<NewMessage, 'notice'>, ...recipients: readonly string[]): Promise<string> {
   const queueId = queue.newQueueId();
   const nowMs = Date.now();
   const message: NewMessage = {
     envelope: { queueId, sender: 'sender@example.org', sizeBytes: 5, arrivalMs: nowMs, createdMs: nowMs },
     recipients: recipients.map(recipientOf),
     content: { kind: 'inline', bytes: Buffer.from('hello') },
+    ...kind,
   };
   expect(await queue.accept(message)).toBe('accepted');
   return queueId;
@@ -204,6 +207,33 @@ test('a bounced message waits for its notice; error: needs no worker', async () 
   expect(events).toContainEqual(
     expect.objectContaining({ kind: 'bounced', queueId: local, dsn: '5.1.1', reason: 'no such user' }),
   );
+}, 60_000);
+
+test('new mail finds a place in an active queue that notices filled, before the notices that wait for one', async () => {
+  config = makeConfig({ ...values, scheduler_shards: '1', qmgr_message_active_limit: '10' });
+  await queue.close();
+  queue = await openQueue({ config, redisUrl: redis.url, telemetry });
+  startScheduler('a');
+  for (let index = 0; index < 200; index += 1) await acceptAs({ notice: true }, 'u@sender.example');
+  await waitFor(async () => (await queue.counts()).active === 10, WAIT_MS, 'a full active queue');
+  const mail = await accept('u@first.example');
+  const attempts = startWorker();
+  await drained();
+  expectOnce(attempts, 201);
+  expect(attempts.findIndex(({ queueId }) => queueId === mail)).toBeLessThan(30);
+}, 60_000);
+
+test('a notice that comes while the leader waits is seen at once, and so is one behind mail that is due later', async () => {
+  const attempts = startWorker(({ queueId }) => (queueId === later ? 'deferred' : 'delivered'));
+  config = makeConfig({ ...values, minimal_backoff_time: '1h', maximal_backoff_time: '1h' });
+  startScheduler('a');
+  const later = await accept('u@a.example');
+  await waitFor(async () => (await queue.counts()).deferred === 1, WAIT_MS, 'mail that is due later');
+  for (let count = 2; count < 5; count += 1) {
+    await acceptAs({ notice: true }, 'u@a.example');
+    // Less than the leader's look for what it was not told of.
+    await waitFor(() => attempts.length === count, 15_000, 'the notice to be tried');
+  }
 }, 60_000);
 
 test('a long list is read bit by bit, also by the next leader, and each of its recipients is tried once', async () => {

@@ -32,6 +32,17 @@ local function enqueue(incoming, inbox, id, ms)
 end
 `;
 
+/**
+ * enqueue_behind(deferred, inbox, id, ms): into deferred, due at once; tells the leader when it became the first, because a leader knows
+ * when the first one is due and comes back by itself for the rest.
+ */
+export const enqueueingBehind = `
+local function enqueue_behind(deferred, inbox, id, ms)
+  redis.call('ZADD', deferred, ms, id)
+  if redis.call('ZRANGE', deferred, 0, 0)[1] == id then redis.call('XADD', inbox, '*', 'k', 'mail', 'd', '1') end
+end
+`;
+
 /** drop_content(content, files): deletes a content, answers the name of its file or ''. */
 export const dropping = `
 local function drop_content(content, files)

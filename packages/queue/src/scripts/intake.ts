@@ -1,5 +1,5 @@
 /** Scripts of the way in. */
-import { dropping, enqueueing, keepingPages, noting, punctual } from './fragments.ts';
+import { dropping, enqueueing, enqueueingBehind, keepingPages, noting, punctual } from './fragments.ts';
 import type { Script } from './script.ts';
 
 export const accept: Script = {
@@ -7,15 +7,15 @@ export const accept: Script = {
   keys: 11,
   lua: `
 -- Takes in a message on its home shard; the commit point of accept.
--- KEYS 1 message, 2 content, 3 incoming or hold, 4 expiry, 5 inbox, 6 timeline, 7 parts, 8 copies, 9 fanout,
+-- KEYS 1 message, 2 content, 3 incoming, deferred or hold, 4 expiry, 5 inbox, 6 timeline, 7 parts, 8 copies, 9 fanout,
 --      10 remembered, 11 files
 -- ARGV 1 queue id, 2 record (JSON), 3 'i' inline or 'f' file, 4 content or file name, 5 now (ms), 6 end of
---      lifetime (ms), 7 timeline entry or '', 8 ms to remember the id or 0, 9 '1' for hold, 10 records of the parts of
+--      lifetime (ms), 7 timeline entry or '', 8 ms to remember the id or 0, 9 which of the three KEYS 3 is: 'i', 'd' or 'h', 10 records of the parts of
 --      other shards (JSON) or '', 11 latest time to accept (ms) or '', 12 number of pages of recipients, then the pages,
 --      then all shards that hold a part, when there are several
 -- Returns 1; 0 when the id is there or remembered, and then nothing changed; an error when it is too late, the same.
 -- Invariant: a message that is indexed has a record and a content; parts to copy are on disk before the client hears.
-${enqueueing}${noting}${punctual}${keepingPages}
+${enqueueing}${enqueueingBehind}${noting}${punctual}${keepingPages}
 if redis.call('EXISTS', KEYS[1], KEYS[7], KEYS[10]) > 0 then return 0 end
 if too_late(ARGV[11]) then return too_late_out end
 redis.call('HSET', KEYS[1], 'e', ARGV[2])
@@ -23,8 +23,10 @@ local pages = tonumber(ARGV[12])
 keep(KEYS[1], 13, pages)
 redis.call('SET', KEYS[2], ARGV[3] .. ARGV[4])
 if ARGV[3] == 'f' then redis.call('ZADD', KEYS[11], ARGV[5], ARGV[4]) end
-if ARGV[9] == '1' then
+if ARGV[9] == 'h' then
   redis.call('ZADD', KEYS[3], ARGV[5], ARGV[1])
+elseif ARGV[9] == 'd' then
+  enqueue_behind(KEYS[3], KEYS[5], ARGV[1], ARGV[5])
 else
   enqueue(KEYS[3], KEYS[5], ARGV[1], ARGV[5])
 end

@@ -81,7 +81,8 @@ export function createCore(options: CoreOptions): SchedulerCore {
   const apply = (entry: InboxEntry, nowMs: number): void => {
     switch (entry.kind) {
       case 'mail':
-        admission.mailArrived();
+        if (entry.deferred === true) admission.forgetDue();
+        else admission.mailArrived();
         // It may have to wait for a place longer than it lives.
         if (room() <= 0) expiry.forget();
         break;
