@@ -1,9 +1,9 @@
 /**
- * The class of an outcome, from what is known of it: the server's words where its code says little, else the code; without a reply, what
- * kind of trouble our own status names. Pure; worked out once, by whoever decides the outcome, and kept with it.
+ * The class of an outcome, from what is known of it: the server's words where its code says little or is known to be used for something
+ * else, else the code; without a reply, what kind of trouble our own status names. Pure; worked out once, by whoever decides the outcome, and kept with it.
  */
 import { classOfStatus, type OutcomeClass } from './status.ts';
-import { TEXT_RULES } from './texts.ts';
+import { TEXT_RULES, type TextRule } from './texts.ts';
 
 export interface Classified {
   readonly kind: 'delivered' | 'deferred' | 'bounced';
@@ -21,11 +21,30 @@ export function outcomeClass({ kind, status, reason, reply }: Classified): Outco
   if (kind === 'delivered') return undefined;
   const { outcomeClass: byStatus, generic } = classOfStatus(status);
   if (reply === undefined) return ourOwn(status, reason, byStatus);
-  if (!generic) return byStatus;
-  const words = reply.slice(0, TEXT_LENGTH);
-  const rule = TEXT_RULES.find(({ pattern }) => pattern.test(words));
+  const rule = textRule(status, reply);
   if (rule !== undefined) return rule.outcomeClass;
+  if (!generic) return byStatus;
   return (/\.0\.0$/.test(status) ? BASIC_CODES[reply.slice(0, 3)] : undefined) ?? byStatus;
+}
+
+/** The rule of the text table that a reply with this enhanced status meets. */
+export function textRule(status: string, reply: string): TextRule | undefined {
+  const code = status.slice(status.indexOf('.') + 1);
+  const { generic } = classOfStatus(status);
+  const words = joinLines(reply.slice(0, TEXT_LENGTH), status);
+  return TEXT_RULES.find(
+    ({ codes, pattern }) => (codes === undefined ? generic : codes.test(code)) && pattern.test(words),
+  );
+}
+
+/** A reply of more lines has the codes of each within its sentences. */
+function joinLines(reply: string, status: string): string {
+  const code = reply.slice(0, 3);
+  if (!/^\d{3}$/.test(code)) return reply;
+  return reply
+    .replaceAll(` ${code}-${status} `, ' ')
+    .replaceAll(` ${code} ${status} `, ' ')
+    .replaceAll(` ${code}-`, ' ');
 }
 
 function ourOwn(status: string, reason: string, byStatus: OutcomeClass): OutcomeClass {

@@ -43,7 +43,9 @@ export type OutcomeClass =
   | 'local'
   | 'other';
 
+/** Whole, but for those of successes only (X.1.5, X.1.9, X.3.6). */
 const REGISTRY: Readonly<Record<string, OutcomeClass>> = {
+  '0.0': 'other',
   '1.0': 'bad-address',
   '1.1': 'unknown-user',
   '1.2': 'bad-address',
@@ -72,15 +74,32 @@ const REGISTRY: Readonly<Record<string, OutcomeClass>> = {
   '4.5': 'system',
   '4.6': 'loop',
   '4.7': 'expired',
+  '5.0': 'protocol',
+  '5.1': 'protocol',
+  '5.2': 'protocol',
   '5.3': 'rate-limited',
+  '5.4': 'protocol',
+  '5.5': 'protocol',
   '5.6': 'auth',
+  '6.0': 'content',
+  '6.1': 'content',
+  '6.2': 'unsupported',
+  '6.3': 'unsupported',
+  '6.4': 'unsupported',
+  '6.5': 'unsupported',
+  '6.6': 'system',
   '6.7': 'unsupported',
   '6.8': 'unsupported',
   '6.9': 'unsupported',
   '6.10': 'unsupported',
+  '7.0': 'policy',
+  '7.1': 'policy',
+  '7.2': 'policy',
+  '7.3': 'policy',
   '7.4': 'tls',
   '7.5': 'tls',
   '7.6': 'tls',
+  '7.7': 'content',
   '7.8': 'auth',
   '7.9': 'auth',
   '7.10': 'tls',
@@ -88,9 +107,11 @@ const REGISTRY: Readonly<Record<string, OutcomeClass>> = {
   '7.12': 'auth',
   '7.13': 'auth',
   '7.14': 'auth',
+  '7.15': 'policy',
   '7.16': 'too-large',
   '7.17': 'unknown-user',
   '7.18': 'unknown-user',
+  '7.19': 'policy',
   '7.20': 'unauthenticated',
   '7.21': 'unauthenticated',
   '7.22': 'unauthenticated',
@@ -115,10 +136,10 @@ const SUBJECTS: Readonly<Record<string, OutcomeClass>> = {
   '7': 'policy',
 };
 
-/** Codes that servers give for anything, so that their words count for more. */
-const GENERIC = /^(?:0\.\d+|1\.0|2\.0|3\.0|3\.2|4\.0|4\.5|5\.\d+|6\.0|7\.0|7\.1|7\.[1-9]\d\d)$/;
+/** Registered codes that servers give for anything, so that their words count for more. */
+const GENERIC = /^(?:[0-7]\.0|3\.2|4\.5|5\.[1245]|7\.1)$/;
 
-/** Class of an enhanced status code, and whether the code is one that says little. */
+/** Class of an enhanced status code, and whether the code is one that says little; one that is not registered says its subject only. */
 export function classOfStatus(status: string): {
   readonly outcomeClass: OutcomeClass;
   readonly generic: boolean;
@@ -127,6 +148,6 @@ export function classOfStatus(status: string): {
   const [subject = ''] = code.split('.');
   return {
     outcomeClass: REGISTRY[code] ?? SUBJECTS[subject] ?? 'other',
-    generic: GENERIC.test(code),
+    generic: GENERIC.test(code) || REGISTRY[code] === undefined,
   };
 }
