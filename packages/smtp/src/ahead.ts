@@ -6,10 +6,11 @@
  * wait for that content. Its replies are judged as a whole before any of them counts, so that a server that lost
  * count costs a fresh session and never a verdict. Servers that cannot do it are remembered.
  */
+
+import type { WireAddresses } from './content/generic-rules.ts';
 import type { DeliveryRequest, Recipient } from './delivery.ts';
 import type { Features } from './ehlo.ts';
 import { mailCommand, rcptCommand, xforwardCommands } from './envelope.ts';
-import type { WireAddresses } from './generic-rules.ts';
 import { isSafe } from './quote.ts';
 import type { Reply } from './reply.ts';
 import type { AgentSettings } from './settings.ts';

@@ -9,7 +9,8 @@
 import type { MailEvent } from '@mailfleet/telemetry';
 import type { RequireTlsAction } from '@mailfleet/tls';
 
-import type { ContentRules } from './content-rules.ts';
+import type { ContentRules } from './content/content-rules.ts';
+import type { WireAddresses } from './content/generic-rules.ts';
 import type { DebugPeers } from './debug-peers.ts';
 import type {
   DeliveryRequest,
@@ -22,7 +23,6 @@ import type {
   TimelineStep,
   Transcript,
 } from './delivery.ts';
-import type { WireAddresses } from './generic-rules.ts';
 import type { HostMemory } from './host-memory.ts';
 import { type Reply, replyText } from './reply.ts';
 import type { AgentSettings } from './settings.ts';

@@ -6,7 +6,7 @@ import { printable } from '@mailfleet/telemetry';
 import { type Random, randomFrom, testSeeds } from '@mailfleet/test-kit';
 import { describe, expect, it } from 'vitest';
 import { inStep } from './ahead.ts';
-import { ContentEncoder } from './content.ts';
+import { ContentEncoder } from './content/content.ts';
 import { noFeatures, parseDiscard, parseEhlo, parseGreeting } from './ehlo.ts';
 import { mailCommand, rcptCommand, xforwardCommands } from './envelope.ts';
 import { isSafe, quoteAddress, utf8Xtext, xtext } from './quote.ts';

@@ -20,11 +20,11 @@ import {
 } from '@mailfleet/tls';
 import type { NextRequest } from './ahead.ts';
 import type { Attempt, Failure, Surroundings } from './attempt.ts';
-import type { BatchReuse } from './batch-reuse.ts';
 import { connectTo, nameAddressPort } from './connect.ts';
+import type { RepeatableContent } from './content/prefetch.ts';
 import { isOpportunistic, shakeHands, unmetDemand } from './handshake.ts';
 import type { FindHosts, Host, HostLookup } from './hosts.ts';
-import type { RepeatableContent } from './prefetch.ts';
+import type { BatchReuse } from './reuse/batch-reuse.ts';
 import type { Sasl } from './sasl/login.ts';
 import type { ServerMaps } from './server-maps.ts';
 import { Session } from './session.ts';

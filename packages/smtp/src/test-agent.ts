@@ -15,7 +15,7 @@ import type {
   RequestResult,
 } from './delivery.ts';
 import type { FindHosts, Host } from './hosts.ts';
-import type { SessionPool } from './session-pool.ts';
+import type { SessionPool } from './reuse/session-pool.ts';
 
 export interface Server {
   readonly host: string;

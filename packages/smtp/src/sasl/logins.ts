@@ -8,7 +8,7 @@ import type { Config } from '@mailfleet/config';
 import { type LookupResult, openMaps, tableOptions, withoutEntries } from '@mailfleet/lookup';
 import { lookupKeys, senderKeys } from '@mailfleet/routing';
 import type { FleetKey } from '@mailfleet/tls';
-import { localDomains } from '../generic-rules.ts';
+import { localDomains } from '../content/generic-rules.ts';
 import type { SaslSettings } from './settings.ts';
 
 export class Login {

@@ -1,7 +1,7 @@
 /** Two credentials never share a session: within a batch, between batches, and between the names that lead to one server. */
 import { type SmtpServer, startSmtpServer } from '@mailfleet/test-kit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { SessionPool } from '../session-pool.ts';
+import { SessionPool } from '../reuse/session-pool.ts';
 import { deliver, hostsOf, type TestDelivery, type TestResult } from '../test-agent.ts';
 import { shareLogins } from './shared-logins.ts';
 

@@ -14,7 +14,7 @@ import {
   startSmtpServer,
 } from '@mailfleet/test-kit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { SessionPool } from '../session-pool.ts';
+import { SessionPool } from '../reuse/session-pool.ts';
 import { deliver, type TestDelivery, type TestResult } from '../test-agent.ts';
 
 let authority: CertificateAuthority;

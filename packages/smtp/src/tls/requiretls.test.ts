@@ -16,7 +16,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { BatchIo } from '../agent.ts';
 import { createDeliveryAgent } from '../agent.ts';
 import type { Envelope } from '../delivery.ts';
-import { SessionPool } from '../session-pool.ts';
+import { SessionPool } from '../reuse/session-pool.ts';
 import { batchOf, deliver, hostsOf, requestTo, type TestDelivery } from '../test-agent.ts';
 
 const servers: SmtpServer[] = [];

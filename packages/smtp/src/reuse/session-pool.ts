@@ -5,9 +5,10 @@
  * Promises: a session has one user at a time; one whose server said or did anything while it was parked is never handed out; open
  * sessions, parked and in use, stay within the limit of the process, parked ones giving way first; `close` says goodbye to all.
  */
+
+import type { Host } from '../hosts.ts';
+import type { Session } from '../session.ts';
 import { CacheStatistics } from './cache-statistics.ts';
-import type { Host } from './hosts.ts';
-import type { Session } from './session.ts';
 import { SessionTable } from './session-table.ts';
 import { SharedEndpoints } from './shared-endpoints.ts';
 

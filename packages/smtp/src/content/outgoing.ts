@@ -13,8 +13,8 @@ import {
   type FilterPlan,
   type Note,
 } from '@mailfleet/mime';
+import type { Content } from '../transaction.ts';
 import { ContentEncoder } from './content.ts';
-import type { Content } from './transaction.ts';
 
 export interface OutgoingOptions {
   readonly plan: FilterPlan | undefined;

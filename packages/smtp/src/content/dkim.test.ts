@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { type DnsServer, type SmtpServerOptions, startDnsServer, startSmtpServer } from '@mailfleet/test-kit';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { deliver, type Server, type TestDelivery, type TestResult } from './test-agent.ts';
+import { deliver, type Server, type TestDelivery, type TestResult } from '../test-agent.ts';
 
 let directory = '';
 let dns: DnsServer;

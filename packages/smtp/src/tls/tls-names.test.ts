@@ -1,7 +1,7 @@
 /** Which certificate names are good enough, what name the server is told, and how long STARTTLS may take. */
 import { type CertificateAuthority, makeCertificates, startSmtpServer } from '@mailfleet/test-kit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { deliver } from './test-agent.ts';
+import { deliver } from '../test-agent.ts';
 
 let authority: CertificateAuthority;
 

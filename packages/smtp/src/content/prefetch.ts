@@ -3,8 +3,8 @@
  * the store. Bounded by count and bytes; large contents are fetched only when their turn comes, because they are open files.
  */
 import { Readable } from 'node:stream';
-import type { DeliveryRequest } from './delivery.ts';
-import type { Content } from './transaction.ts';
+import type { DeliveryRequest } from '../delivery.ts';
+import type { Content } from '../transaction.ts';
 
 export type FetchContent = (request: DeliveryRequest) => Promise<Content | undefined>;
 

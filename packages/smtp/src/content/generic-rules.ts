@@ -6,8 +6,8 @@ import type { Config } from '@mailfleet/config';
 import { matchDomains, openMaps, tableOptions } from '@mailfleet/lookup';
 import { GenericMap } from '@mailfleet/mime';
 import { findOwnAddresses, type OwnAddresses } from '@mailfleet/routing';
-import type { Remark } from './attempt.ts';
-import type { DeliveryRequest, Protocol } from './delivery.ts';
+import type { Remark } from '../attempt.ts';
+import type { DeliveryRequest, Protocol } from '../delivery.ts';
 import type { FetchContent } from './prefetch.ts';
 
 /** Envelope addresses as the server gets them; logs, outcomes and ORCPT keep the original ones. */

@@ -1,7 +1,7 @@
 import { makeConfig } from '@mailfleet/config';
 import type { TlsPolicy } from '@mailfleet/tls';
 import { describe, expect, it } from 'vitest';
-import type { Protocol } from './delivery.ts';
+import type { Protocol } from '../delivery.ts';
 import { destinationKey, endpointKey, reuseRules, sessionKey } from './reuse-policy.ts';
 
 const rules = (

@@ -13,9 +13,9 @@ import {
   type GenericMap,
   structureLimits,
 } from '@mailfleet/mime';
-import type { Envelope, Protocol } from './delivery.ts';
-import type { Features } from './ehlo.ts';
-import { convertsContent, type EnvelopeSettings } from './envelope.ts';
+import type { Envelope, Protocol } from '../delivery.ts';
+import type { Features } from '../ehlo.ts';
+import { convertsContent, type EnvelopeSettings } from '../envelope.ts';
 import { openGeneric } from './generic-rules.ts';
 
 export interface ContentRules {

@@ -1,7 +1,7 @@
 /** smtp_generic_maps: addresses in the envelope and in headers as the server sees them; everything else keeps the original ones. */
 import { readExamples, startSmtpServer } from '@mailfleet/test-kit';
 import { describe, expect, it } from 'vitest';
-import { deliver, type TestDelivery, type TestResult } from './test-agent.ts';
+import { deliver, type TestDelivery, type TestResult } from '../test-agent.ts';
 
 interface Seen {
   readonly result: TestResult;
@@ -23,7 +23,7 @@ const send = async (delivery: TestDelivery): Promise<Seen> => {
 const table = 'inline:{u@local.test=U@isp.example, @in.example=@out.example, ext@local.test=E@isp.example}';
 
 describe('smtp_generic_maps in headers', () => {
-  const examples = readExamples(new URL('../../mime/examples/generic.txt', import.meta.url));
+  const examples = readExamples(new URL('../../../mime/examples/generic.txt', import.meta.url));
 
   it.each(examples)('$name', async ({ config, input, output, log }) => {
     const { result, contents } = await send({ content: input, config });

@@ -1,7 +1,7 @@
 /** What main.cf wants done to contents, as servers see it: conversion, header and body checks, and what failures mean. */
 import { readExamples, type SmtpServerOptions, startSmtpServer } from '@mailfleet/test-kit';
 import { describe, expect, it } from 'vitest';
-import { deliver, type TestDelivery, type TestResult } from './test-agent.ts';
+import { deliver, type TestDelivery, type TestResult } from '../test-agent.ts';
 
 interface Seen {
   readonly result: TestResult;
@@ -115,7 +115,7 @@ describe('a message that cannot be converted (mime_nesting_limit)', () => {
 });
 
 describe('smtp_header_checks, smtp_mime_header_checks, smtp_nested_header_checks, smtp_body_checks', () => {
-  const examples = readExamples(new URL('../../mime/examples/checks.txt', import.meta.url));
+  const examples = readExamples(new URL('../../../mime/examples/checks.txt', import.meta.url));
 
   it.each(examples)('$name', async ({ config, input, output, log }) => {
     const { result, contents } = await send({ content: input, config });

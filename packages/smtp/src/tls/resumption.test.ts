@@ -11,7 +11,7 @@ import {
 } from '@mailfleet/test-kit';
 import { makeFleetKey, SessionTickets, type TicketStore } from '@mailfleet/tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { deliver, type TestDelivery, type TestResult } from './test-agent.ts';
+import { deliver, type TestDelivery, type TestResult } from '../test-agent.ts';
 
 const servers: SmtpServer[] = [];
 let authority: CertificateAuthority;

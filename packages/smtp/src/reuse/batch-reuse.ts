@@ -3,14 +3,14 @@
  * session itself is always taken under the endpoint key that this very batch computes for that host.
  */
 import type { TlsPolicy } from '@mailfleet/tls';
-import type { BatchIo } from './agent.ts';
-import type { Attempt } from './attempt.ts';
-import type { Batch } from './delivery.ts';
-import { unmetDemand } from './handshake.ts';
-import type { Host } from './hosts.ts';
+import type { BatchIo } from '../agent.ts';
+import type { Attempt } from '../attempt.ts';
+import type { Batch } from '../delivery.ts';
+import { unmetDemand } from '../handshake.ts';
+import type { Host } from '../hosts.ts';
+import type { Sasl } from '../sasl/login.ts';
+import type { Session } from '../session.ts';
 import { destinationKey, endpointKey, noReuse, type ReusePolicy, type ReuseRules } from './reuse-policy.ts';
-import type { Sasl } from './sasl/login.ts';
-import type { Session } from './session.ts';
 import type { Binding, SessionPool } from './session-pool.ts';
 
 export interface BatchReuseOptions {

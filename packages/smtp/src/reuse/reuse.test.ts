@@ -7,8 +7,8 @@ import {
   waitFor,
 } from '@mailfleet/test-kit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { deliver, type TestDelivery, type TestResult } from '../test-agent.ts';
 import { SessionPool } from './session-pool.ts';
-import { deliver, type TestDelivery, type TestResult } from './test-agent.ts';
 
 const servers: SmtpServer[] = [];
 let pool: SessionPool;

@@ -9,8 +9,8 @@ import { createHash } from 'node:crypto';
 import type { Config } from '@mailfleet/config';
 import { matchDomains } from '@mailfleet/lookup';
 import { nexthopDomain, policyTerms, requiresMatch, type TlsPolicy } from '@mailfleet/tls';
-import type { Batch, Protocol } from './delivery.ts';
-import type { Host } from './hosts.ts';
+import type { Batch, Protocol } from '../delivery.ts';
+import type { Host } from '../hosts.ts';
 
 /** load: may look for parked sessions; store: may park the sessions that it opens. */
 export interface ReusePolicy {

@@ -7,7 +7,7 @@ import {
   waitFor,
 } from '@mailfleet/test-kit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { deliver, type TestDelivery, type TestResult } from './test-agent.ts';
+import { deliver, type TestDelivery, type TestResult } from '../test-agent.ts';
 
 const servers: SmtpServer[] = [];
 let authority: CertificateAuthority;
