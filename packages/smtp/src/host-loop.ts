@@ -6,37 +6,20 @@
  * the last host is recorded where it would be passed on to the next at any other.
  */
 import type { SourceAddresses } from '@mailfleet/routing';
-import {
-  type FailedHandshakes,
-  type InvalidPolicy,
-  isKnownToFail,
-  type RequireTlsPolicy,
-  type Resumption,
-  requiresTls,
-  type ServerFacts,
-  type TlsClient,
-  type TlsPolicies,
-  type TlsPolicy,
-} from '@mailfleet/tls';
+import type { RequireTlsPolicy, Resumption, TlsClient, TlsPolicy } from '@mailfleet/tls';
 import type { NextRequest } from './ahead.ts';
-import type { Attempt, Failure, Surroundings } from './attempt.ts';
+import type { Attempt, Failure } from './attempt.ts';
 import { connectTo, nameAddressPort } from './connect.ts';
 import type { RepeatableContent } from './content/prefetch.ts';
-import { isOpportunistic, shakeHands, unmetDemand } from './handshake.ts';
+import { type Element, nameOf } from './element.ts';
+import { shakeHands, unmetDemand } from './handshake.ts';
 import type { FindHosts, Host, HostLookup } from './hosts.ts';
 import type { BatchReuse } from './reuse/batch-reuse.ts';
 import type { Sasl } from './sasl/login.ts';
 import type { ServerMaps } from './server-maps.ts';
 import { Session } from './session.ts';
-import { reportFinding, reportPolicyFailure, type TlsReports } from './tls/report-result.ts';
-import { featureStatus } from './tls/requiretls.ts';
-import { routedDomain } from './tls/routed-domain.ts';
+import { HostTls, type HostTlsOptions, plaintext } from './tls/host-tls.ts';
 import { Transaction, type TransactionEnd } from './transaction.ts';
-
-/** A destination to try: a TCP destination still to be looked up, or a UNIX-domain socket. */
-export type Element =
-  | { readonly kind: 'tcp'; readonly destination: string; readonly fallback: boolean }
-  | { readonly kind: 'unix'; readonly path: string };
 
 interface KeptSession {
   readonly session: Session;
@@ -49,11 +32,9 @@ interface KeptSession {
   readonly sender: string;
 }
 
-export interface HostLoopOptions {
-  readonly around: Surroundings;
+export interface HostLoopOptions extends HostTlsOptions {
   readonly findHosts: FindHosts;
   readonly tls: TlsClient;
-  readonly policies: TlsPolicies;
   /** How strictly REQUIRETLS is honoured; undefined: nobody asks for it. */
   readonly requireTls: RequireTlsPolicy | undefined;
   readonly maps: ServerMaps;
@@ -66,12 +47,8 @@ export interface HostLoopOptions {
   readonly mayPassOn: boolean;
   /** Sessions of earlier batches; undefined: every batch opens its own. */
   readonly reuse: BatchReuse | undefined;
-  /** Undefined: nobody reports on TLS. */
-  readonly tlsReports: TlsReports | undefined;
   /** Undefined: nobody logs in. */
   readonly sasl: Sasl | undefined;
-  /** Undefined: nobody remembers servers whose handshakes fail. */
-  readonly failedHandshakes: FailedHandshakes | undefined;
   /** Begins to look for a TLS session to resume. */
   readonly resume: (host: Host, policy: TlsPolicy, destination: string) => Resumption | undefined;
 }
@@ -103,13 +80,11 @@ export class HostLoop {
   #untouched = true;
   /** No host has served the request at hand yet. */
   #unserved = true;
-  /** TLS policies of the request at hand, mistakes included: a table that changes meanwhile does not split it. */
-  readonly #policies = new Map<string, TlsPolicy | InvalidPolicy>();
-  /** Of these the invalid ones that were reported. */
-  readonly #reported = new Set<string>();
+  readonly #tls: HostTls;
 
   constructor(options: HostLoopOptions) {
     this.#options = options;
+    this.#tls = new HostTls(options);
   }
 
   /**
@@ -120,8 +95,7 @@ export class HostLoop {
     const { elements } = this.#options;
     this.#last = undefined;
     this.#unserved = true;
-    this.#policies.clear();
-    this.#reported.clear();
+    this.#tls.begin();
     let position = this.#kept?.element ?? 0;
     let lastTried: Element | undefined;
     for (; position < elements.length && attempt.recipients.length > 0; position++) {
@@ -245,7 +219,7 @@ export class HostLoop {
       if (attempt.recipients.length === 0 || spent()) return 'tried';
       const policy = await this.#policyFor(attempt, element, host);
       if (policy === undefined) {
-        this.#reportSkipped(attempt, element, host);
+        this.#tls.reportSkipped(attempt, element, host);
         continue;
       }
       const isLast = index === hosts.length - 1;
@@ -400,13 +374,13 @@ export class HostLoop {
     };
     const login = await sasl?.find(place);
     session.hasLogin = login !== undefined && login.kind !== 'none';
-    const used = (await this.#isKnownToFail(attempt, session, host, policy)) ? plaintext : policy;
+    const used = (await this.#tls.isKnownToFail(attempt, session, host, policy)) ? plaintext : policy;
     if (used === plaintext) session.tlsStatus = 'may:none';
     let end = await shakeHands({
       ...{ around, attempt, session, nexthop, best, tls, maps, resumption },
       policy: used,
     });
-    this.#report(attempt, destination, host, used, session, localAddress, end.kind === 'ready');
+    this.#tls.report(attempt, destination, host, used, session, localAddress, end.kind === 'ready');
     if (end.kind === 'ready' && sasl !== undefined && login !== undefined) {
       end = await sasl.logIn(session, attempt, login);
     }
@@ -416,7 +390,7 @@ export class HostLoop {
       const { handshake } = end;
       return await this.#visit(attempt, io, element, host, plaintext, bestPreference, () => {
         // It answers in clear: the handshake was to blame.
-        if (handshake === true) this.#rememberFailure(host);
+        if (handshake === true) this.#tls.rememberFailure(host);
         onSession();
       });
     }
@@ -444,70 +418,12 @@ export class HostLoop {
     return 'session';
   }
 
-  /** Whether TLS failed with this server lately, and this message may go without. */
-  async #isKnownToFail(attempt: Attempt, session: Session, host: Host, policy: TlsPolicy): Promise<boolean> {
-    const { failedHandshakes, around } = this.#options;
-    const { settings } = around;
-    if (failedHandshakes === undefined || settings.fallbackMs === 0) return false;
-    if (!isOpportunistic(policy, attempt, session, settings)) return false;
-    if (!(await isKnownToFail(failedHandshakes, host))) return false;
-    attempt.remark(
-      `${session.relay}: TLS handshakes failed lately, delivering in clear (${settings.protocol}_tls_fallback_time)`,
-    );
-    return true;
-  }
-
-  #rememberFailure(host: Host): void {
-    const { failedHandshakes, around } = this.#options;
-    const { fallbackMs, protocol } = around.settings;
-    if (failedHandshakes === undefined || fallbackMs === 0) return;
-    failedHandshakes.remember(host, fallbackMs);
-    this.#remark(
-      `${nameAddressPort(host)}: no TLS will be tried for ${fallbackMs / 1000} s where it is optional (${protocol}_tls_fallback_time)`,
-      false,
-    );
-  }
-
   /** How much of the dialogue with a host goes to the log; 0 for the usual. */
   async #verbosityFor(position: number, host: Host): Promise<number> {
     const { debugPeers } = this.#options.around;
     const element = this.#options.elements[position];
     if (debugPeers === undefined || element === undefined) return 0;
     return await debugPeers.levelFor(nameOf(element), host);
-  }
-
-  /** The handshake's result, for the domain's report. */
-  #report(
-    attempt: Attempt,
-    element: Element | undefined,
-    host: Host,
-    policy: TlsPolicy,
-    { finding }: Session,
-    localAddress: string | undefined,
-    opened: boolean,
-  ): void {
-    const { tlsReports: reports, around } = this.#options;
-    const domain = element && routedDomainOf(attempt, element);
-    if (reports === undefined || domain === undefined || attempt.tlsOptional) return;
-    if (finding?.kind === 'success' && finding.resumed && around.settings.skipsReusedHandshakes) return;
-    if (opened && finding?.kind !== 'failure' && policy.failure !== undefined) {
-      // In clear too: whoever keeps the policy from us may also keep STARTTLS from us.
-      reportPolicyFailure(policy, { reports, domain, host }, false);
-    } else if (finding !== undefined) {
-      reportFinding(finding, { reports, domain, host, policy, localAddress });
-    }
-  }
-
-  /** A mail host that must be left out, once for each message: for the domain's report. */
-  #reportSkipped(attempt: Attempt, element: Element, host: Host): void {
-    const { tlsReports: reports } = this.#options;
-    const domain = routedDomainOf(attempt, element);
-    const name = policyName(element, host);
-    const policy = this.#policies.get(name);
-    if (reports === undefined || domain === undefined || policy?.kind !== 'invalid') return;
-    if (this.#reported.has(name)) return;
-    this.#reported.add(name);
-    reportPolicyFailure(policy, { reports, domain, host }, true);
   }
 
   async #transact(attempt: Attempt, io: RequestIo, session: Session): Promise<TransactionEnd> {
@@ -559,36 +475,10 @@ export class HostLoop {
 
   /** The policy for a host; undefined: this host must be left out. */
   async #policyFor(attempt: Attempt, element: Element, host: Host): Promise<TlsPolicy | undefined> {
-    const { policies, around } = this.#options;
-    const { protocol, tlsWrapperMode } = around.settings;
-    const name = policyName(element, host);
-    let policy = this.#policies.get(name);
-    if (policy === undefined) {
-      policy = await policies.policyFor(
-        nameOf(element),
-        host.host,
-        element.kind === 'unix' ? undefined : factsOf(host),
-        { optional: attempt.tlsOptional, domain: routedDomainOf(attempt, element) },
-      );
-      this.#policies.set(name, policy);
-      for (const warning of policy.warnings ?? []) attempt.remark(warning, true);
-    }
-    if (policy.kind === 'invalid') {
-      this.#last = { ...policy, tlsStatus: featureStatus('unknown?', attempt) };
-      return undefined;
-    }
-    if (tlsWrapperMode && !requiresTls(policy.level)) {
-      attempt.remark(
-        `${protocol}_tls_wrappermode requires "${protocol}_tls_security_level = encrypt" (or stronger)`,
-        true,
-      );
-      return undefined;
-    }
-    if (element.kind === 'unix' && policy.level === 'may') {
-      attempt.remark(`${element.path}: opportunistic TLS is not used over UNIX-domain sockets`, true);
-      return { ...policy, level: 'none' };
-    }
-    return policy;
+    const found = await this.#tls.policyFor(attempt, element, host);
+    if (found === undefined || !('status' in found)) return found;
+    this.#last = found;
+    return undefined;
   }
 
   /** No session decided: the last known reason becomes the outcome, softened where our own configuration is to blame. */
@@ -632,39 +522,6 @@ export class HostLoop {
     });
   }
 }
-
-/** For the second try of an opportunistic session. */
-const plaintext: TlsPolicy = {
-  kind: 'policy',
-  level: 'none',
-  match: [],
-  protocols: [],
-  ciphers: 'medium',
-  excludeCiphers: [],
-  serverName: '',
-  connectionReuse: true,
-};
-
-/** A destination as its TLS policy and its parked sessions know it. */
-const nameOf = (element: Element): string => (element.kind === 'unix' ? element.path : element.destination);
-
-/** Servers of one name, port and destination have one policy. */
-const policyName = (element: Element, host: Host): string =>
-  JSON.stringify([nameOf(element), host.host, host.port]);
-
-/** What DANE asks about a server. */
-const factsOf = ({ host, port, canonicalName = host, validated = false, mx }: Host): ServerFacts => ({
-  host,
-  port,
-  canonicalName,
-  validated,
-  ...(mx === undefined ? {} : { mx }),
-});
-
-const routedDomainOf = (attempt: Attempt, element: Element): string | undefined =>
-  element.kind === 'unix' || element.fallback
-    ? undefined
-    : routedDomain(attempt.request.recipients, element.destination);
 
 const sameEndpoint = (one: Host, other: Host): boolean =>
   one.address === other.address && one.port === other.port;
