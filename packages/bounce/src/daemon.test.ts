@@ -13,7 +13,7 @@ import {
 import { createRouter } from '@mailfleet/routing';
 import type { Outcome, Recipient } from '@mailfleet/smtp';
 import type { MailEvent } from '@mailfleet/telemetry';
-import { waitFor } from '@mailfleet/test-kit';
+import { startMilter, waitFor } from '@mailfleet/test-kit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { runBounce } from './daemon.ts';
 import { notify } from './notify.ts';
@@ -282,6 +282,74 @@ describe('the bounce daemon', () => {
         program: 'cleanup',
         text: expect.stringMatching(/^reject: body /),
       }),
+    );
+  });
+
+  test.each([
+    ['bounce', [undefined, 'yes']],
+    ['notify', ['yes', undefined]],
+    ['', [undefined, undefined]],
+  ])(
+    'internal_mail_filter_classes = %s: non_smtpd_milters are shown notices of these classes',
+    async (classes, marks) => {
+      const queueId = await bounceMessage();
+      const events: MailEvent[] = [];
+      await using milter = await startMilter(({ letter }) =>
+        letter === 'E' ? ['hX-Milter\0yes\0', 'c'] : undefined,
+      );
+      const filtered = config.with({
+        non_smtpd_milters: milter.address,
+        internal_mail_filter_classes: classes,
+      });
+      await notify(
+        {
+          settings: noticeSettings(filtered),
+          templates: openTemplates(config, () => undefined),
+          queue,
+          router: createRouter(config),
+          telemetry: { emit: (event: MailEvent) => void events.push(event) },
+          now: Date.now,
+        },
+        { shard: 0, queueId, pass: 0, notice: 'failure', term: 'test' },
+        undefined,
+      );
+      const notices = await noticesOf(events);
+      const copy = notices.find(({ envelope }) => envelope.sender !== '');
+      const toSender = notices.find(({ envelope }) => envelope.sender === '');
+      const texts = [await contentOf(copy), await contentOf(toSender)];
+      expect(texts.map((text) => /^X-Milter: (\w+)\r$/m.exec(text)?.[1])).toEqual(marks);
+      expect(milter.told('M')).toEqual(
+        marks.flatMap((mark, at) =>
+          mark === undefined ? [] : [at === 0 ? '<double-bounce@mail.example.com>' : '<>'],
+        ),
+      );
+    },
+  );
+
+  test('non_smtpd_milters: a notice that one refuses is thrown away, one that it cannot look at now is written again later', async () => {
+    const queueId = await bounceMessage();
+    const events: MailEvent[] = [];
+    let reply = 't';
+    await using milter = await startMilter(({ letter }) => (letter === 'E' ? [reply] : undefined));
+    const filtered = config.with({
+      non_smtpd_milters: milter.address,
+      internal_mail_filter_classes: 'bounce',
+    });
+    const notifier = {
+      settings: noticeSettings(filtered),
+      templates: openTemplates(config, () => undefined),
+      queue,
+      router: createRouter(config),
+      telemetry: { emit: (event: MailEvent) => void events.push(event) },
+      now: Date.now,
+    };
+    const request: NoticeRequest = { shard: 0, queueId, pass: 0, notice: 'failure', term: 'test' };
+    await expect(notify(notifier, request, undefined)).rejects.toThrow(/could not be shown to a milter/);
+    reply = 'r';
+    await notify(notifier, request, undefined);
+    expect((await noticesOf(events)).map(({ envelope }) => envelope.sender)).not.toContain('');
+    expect(events).toContainEqual(
+      expect.objectContaining({ text: expect.stringMatching(/^milter-reject: inet:/) }),
     );
   });
 

@@ -10,6 +10,7 @@
 import { ContentFilter } from '@mailfleet/mime';
 import type {
   BouncePort,
+  Content,
   IntakePort,
   NoticeMaterial,
   NoticeRequest,
@@ -19,6 +20,7 @@ import type {
 import type { Router } from '@mailfleet/routing';
 import type { Envelope } from '@mailfleet/smtp';
 import type { Telemetry } from '@mailfleet/telemetry';
+import { askMilters } from './milters.ts';
 import { noticeQueueId } from './notice-id.ts';
 import { type Original, openOriginal } from './original.ts';
 import { type PlannedNotice, planNotices } from './plan.ts';
@@ -31,7 +33,7 @@ export interface Notifier {
   readonly settings: NoticeSettings;
   readonly templates: Templates;
   readonly queue: Pick<BouncePort, 'noticeMaterial' | 'noticePosted'> &
-    Pick<IntakePort, 'spoolContent' | 'dropContent' | 'accept'>;
+    Pick<IntakePort, 'spoolContent' | 'dropContent' | 'readSpooled' | 'accept'>;
   readonly router: Pick<Router, 'route'>;
   readonly telemetry: Pick<Telemetry, 'emit'>;
   readonly now: () => number;
@@ -133,7 +135,6 @@ async function submit(
   { notice, envelope, original, traceparent }: Posting,
 ): Promise<void> {
   const { now, queue, router, settings, templates } = notifier;
-  const routed = await routeTo(router, notice.recipient, notice.sender);
   const nowMs = now();
   const report = writeReport({
     queueId,
@@ -146,17 +147,29 @@ async function submit(
   });
   const audience = notice.audience === 'postmaster' ? 'notify' : 'bounce';
   const inspection = inspectionOf(notifier, audience, queueId);
-  const content = await queue.spoolContent(inspection?.stream(report.bytes) ?? report.bytes);
+  const spooled = await queue.spoolContent(inspection?.stream(report.bytes) ?? report.bytes);
   if (isThrownAway(inspection)) {
-    await queue.dropContent(content);
+    await queue.dropContent(spooled);
     return;
   }
+  const passed = await askMilters(notifier, audience, {
+    queueId,
+    sender: notice.sender,
+    recipients: [notice.recipient],
+    content: spooled,
+  });
+  if (passed === undefined) return;
+  const { sender, recipients, content, hold } = passed;
+  const routed = await routeAll(router, recipients, sender).catch(async (error: unknown) => {
+    await queue.dropContent(content);
+    throw error;
+  });
   // 'exists' means that an earlier run posted it: as good as accepted.
   await queue.accept({
     envelope: {
       queueId,
-      sender: notice.sender,
-      sizeBytes: content.kind === 'inline' ? content.bytes.length : content.sizeBytes,
+      sender,
+      sizeBytes: sizeOf(content),
       ...(report.encoding === undefined ? {} : { encoding: report.encoding }),
       ...(envelope.smtputf8 === true ? { smtputf8: true } : {}),
       ...(envelope.requireTls === true && !settings.requireTlsRedact ? { requireTls: true } : {}),
@@ -165,8 +178,9 @@ async function submit(
       messageId: report.messageId,
       ...(traceparent === undefined ? {} : { traceparent }),
     },
-    recipients: [routed],
+    recipients: routed,
     content,
+    hold,
     rememberMs,
     notice: true,
   });
@@ -195,17 +209,21 @@ function isThrownAway(filter: ContentFilter | undefined): boolean {
   return filter?.sentence !== undefined;
 }
 
-async function routeTo(
+async function routeAll(
   router: Notifier['router'],
-  recipient: string,
+  recipients: readonly string[],
   sender: string,
-): Promise<RoutedRecipient> {
-  const route = await router.route(recipient, sender);
-  if (route.kind === 'error') {
-    throw new Error(`no route for <${route.address}>: ${route.reason}`);
+): Promise<RoutedRecipient[]> {
+  const routed: RoutedRecipient[] = [];
+  for (const [index, recipient] of recipients.entries()) {
+    const route = await router.route(recipient, sender);
+    if (route.kind === 'error') {
+      throw new Error(`no route for <${route.address}>: ${route.reason}`);
+    }
+    const { address, transport, nexthop } = route;
+    routed.push({ index, address, transport, nexthop });
   }
-  const { address, transport, nexthop } = route;
-  return { index: 0, address, transport, nexthop };
+  return routed;
 }
 
 /** Posts a session's transcript to the postmaster, under the queue id that the request brings. */
@@ -221,24 +239,36 @@ export async function notifyOfSession(
   const inspection = inspectionOf(notifier, 'notify', noticeQueueId);
   const bytes = (await inspection?.whole(written)) ?? written;
   if (isThrownAway(inspection)) return;
-  const sender = settings.doubleBounceAddress;
+  const passed = await askMilters(notifier, 'notify', {
+    queueId: noticeQueueId,
+    sender: settings.doubleBounceAddress,
+    recipients: [recipient],
+    content: { kind: 'inline', bytes },
+  });
+  if (passed === undefined) return;
+  const { sender, recipients, content, hold } = passed;
   await queue.accept({
     envelope: {
       queueId: noticeQueueId,
       sender,
-      sizeBytes: bytes.length,
+      sizeBytes: sizeOf(content),
       arrivalMs: nowMs,
       createdMs: nowMs,
       messageId,
       ...(traceparent === undefined ? {} : { traceparent }),
     },
-    recipients: [await routeTo(router, recipient, sender)],
-    content: { kind: 'inline', bytes },
+    recipients: await routeAll(router, recipients, sender),
+    content,
+    hold,
     rememberMs,
     notice: true,
   });
   const text = `transcript of the session with ${peer} to postmaster: ${noticeQueueId}`;
   telemetry.emit({ kind: 'remark', program, text, ...(queueId === undefined ? {} : { queueId }) });
+}
+
+function sizeOf(content: Content): number {
+  return content.kind === 'inline' ? content.bytes.length : content.sizeBytes;
 }
 
 async function conclude(

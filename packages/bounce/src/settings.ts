@@ -1,5 +1,6 @@
 /** The parameters that shape a notice, read once; see bounce(8). */
 import type { Config } from '@mailfleet/config';
+import { type MilterSettings, milterSettings } from '@mailfleet/milter';
 import { type FilterPlan, openReceiptChecks } from '@mailfleet/mime';
 
 export interface NoticeSettings {
@@ -19,7 +20,9 @@ export interface NoticeSettings {
   readonly doubleBounceAddress: string;
   /** header_checks and its kin; undefined: there are none. */
   readonly checks: FilterPlan | undefined;
-  /** internal_mail_filter_classes: which notices they are asked about. */
+  /** non_smtpd_milters; undefined: there are none. */
+  readonly milters: MilterSettings | undefined;
+  /** internal_mail_filter_classes: which notices both are asked about. */
   readonly filterClasses: ReadonlySet<string>;
   readonly bounceNoticeRecipient: string;
   readonly doubleBounceNoticeRecipient: string;
@@ -43,6 +46,7 @@ export function noticeSettings(
   const mailName = config.get('mail_name');
   return {
     checks: openReceiptChecks(config, warn),
+    milters: milterSettings(config),
     filterClasses: new Set(config.get('internal_mail_filter_classes').map((name) => name.toLowerCase())),
     myhostname,
     myorigin,

@@ -15,8 +15,9 @@ const PARTS: readonly ForeignPart[] = [
     reason: 'postscreen(8), which guards a public port 25; Mailfleet takes mail from your own systems only',
   },
   {
-    names: /^(?:milter_|(?:non_)?smtpd_milter)/,
-    reason: 'milters; run those that mail has to pass in front of Mailfleet',
+    names: /^(?:milter_|smtpd_milter)/,
+    reason:
+      'milters of SMTP sessions, or to what they are told; see non_smtpd_milters for those that are asked',
   },
   {
     names: /^address_verify_|^unverified_/,

@@ -15,13 +15,14 @@ import {
   receivedHeader,
   structureLimits,
 } from '@mailfleet/mime';
-import type { Content, RoutedRecipient } from '@mailfleet/queue';
+import type { Content, NewMessage, RoutedRecipient } from '@mailfleet/queue';
 import type { Envelope } from '@mailfleet/smtp';
 import { contextFrom, traceparentOf, withSpan } from '@mailfleet/telemetry';
 import { SpanKind } from '@opentelemetry/api';
 import type { Address, AddressRules } from './address.ts';
 import { HeaderEnvelope } from './header-envelope.ts';
 import { type Intake, withinDeadline } from './intake.ts';
+import { askMilters } from './milters.ts';
 import { removeDuplicates, type SubmittedRecipient } from './recipients.ts';
 import { type Refusal, refusal } from './refusal.ts';
 import {
@@ -101,11 +102,11 @@ async function store(
   const source = interruptible(chunksOf(submission.content));
   const inspection = inspectionBy(intake, queueId);
   const completed = completion.complete(source.chunks);
-  const content = await queue.spoolContent(inspection?.stream(completed) ?? completed);
+  const spooled = await queue.spoolContent(inspection?.stream(completed) ?? completed);
   const facts = completion.facts();
 
   const give = async (why: Refusal): Promise<Refusal> => {
-    await queue.dropContent(content);
+    await queue.dropContent(spooled);
     return why;
   };
   if (facts.refused !== undefined)
@@ -124,17 +125,26 @@ async function store(
     const code = sentence.status.startsWith('4') ? 451 : 550;
     return give(refusal('content-rejected', code, sentence.status, sentence.reason, 'content'));
   }
-  const sender = namedSender ?? headerSender(headerEnvelope, rules);
-  if (typeof sender === 'object') return give(sender);
+  const firstSender = namedSender ?? headerSender(headerEnvelope, rules);
+  if (typeof firstSender === 'object') return give(firstSender);
   const gathered = gatherRecipients(intake, submission, named, headerEnvelope, rules);
   if (!gathered.ok) return give(gathered);
-  const addresses = gathered.recipients.map(({ address }) => address);
+  const accepted = gathered.recipients.map(({ address }) => address);
   if (sentence?.kind === 'discard') {
-    await queue.dropContent(content);
-    return { ok: true, queueId, recipients: addresses };
+    await queue.dropContent(spooled);
+    return { ok: true, queueId, recipients: accepted };
   }
-  const routes = await routeAll(intake, gathered.recipients, sender);
-  if (!routes.ok) return give(routes);
+  const submitted = { queueId, sender: firstSender, recipients: gathered.recipients, content: spooled };
+  const filtered = await askMilters(intake, submission, submitted, rules);
+  if (filtered.kind === 'refused') return filtered.refusal;
+  if (filtered.kind === 'discarded') return { ok: true, queueId, recipients: accepted };
+  const { sender, recipients, content, hold } = filtered;
+  const addresses = recipients.map(({ address }) => address);
+  const routes = await routeAll(intake, recipients, sender);
+  if (!routes.ok) {
+    await queue.dropContent(content);
+    return routes;
+  }
 
   const declared = facts.eightBit ? '8bit' : submission.encoding;
   const encoding = intake.checks?.convert === true ? '7bit' : declared;
@@ -144,7 +154,7 @@ async function store(
   const envelope: Envelope = {
     queueId,
     sender,
-    sizeBytes: inspection === undefined ? facts.sizeBytes : sizeOf(content),
+    sizeBytes: sizeOf(content),
     arrivalMs: nowMs,
     createdMs: nowMs,
     ...(encoding === undefined ? {} : { encoding }),
@@ -157,7 +167,7 @@ async function store(
     ...(facts.messageId === undefined ? {} : { messageId: facts.messageId }),
     ...(traceparent === undefined ? {} : { traceparent }),
   };
-  await accept(intake, envelope, routes.routed, content, submission);
+  await accept(intake, { envelope, recipients: routes.routed, content, hold }, submission);
   return { ok: true, queueId, recipients: addresses };
 }
 
@@ -169,7 +179,7 @@ function inspectionBy({ checks, telemetry }: Intake, queueId: string): ContentFi
   );
 }
 
-/** Checks may have made it another. */
+/** Checks and milters may have made it another. */
 function sizeOf(content: Content): number {
   return content.kind === 'inline' ? content.bytes.length : content.sizeBytes;
 }
@@ -189,23 +199,20 @@ async function chooseQueueId(intake: Intake, idempotencyKey: string | undefined)
  */
 async function accept(
   intake: Intake,
-  envelope: Envelope,
-  recipients: readonly RoutedRecipient[],
-  content: Content,
+  message: NewMessage,
   { by = 'pickup', client, saslMethod, uid, idempotencyKey }: Submission,
 ): Promise<void> {
   const remember = idempotencyKey === undefined ? {} : { rememberMs: IDEMPOTENCY_MS };
   const outcome = await withinDeadline(
     intake,
     intake.queue.accept({
-      envelope,
-      recipients,
-      content,
+      ...message,
       latestMs: Date.now() + intake.queueDeadlineMs,
       ...remember,
     }),
   );
   if (outcome === 'exists' && idempotencyKey !== undefined) return;
+  const { envelope } = message;
   intake.telemetry.emit({
     kind: 'accepted',
     queueId: envelope.queueId,

@@ -4,6 +4,7 @@
  */
 import type { Config } from '@mailfleet/config';
 import { type MatchList, matchDomains, matchNetworks, tableOptions } from '@mailfleet/lookup';
+import { type MilterSettings, milterSettings } from '@mailfleet/milter';
 import { type FilterPlan, openReceiptPlan } from '@mailfleet/mime';
 import type { IntakePort, SuppressionPort, TranscriptPort } from '@mailfleet/queue';
 import { createRouter, type Router } from '@mailfleet/routing';
@@ -36,6 +37,8 @@ export interface Intake extends IntakeOptions {
   addressRules(mayUtf8: boolean): AddressRules;
   /** header_checks and its kin; undefined: contents are not looked into. */
   readonly checks: FilterPlan | undefined;
+  /** Milters for mail that does not come by SMTP; undefined: there are none. */
+  readonly milters: MilterSettings | undefined;
 }
 
 export function createIntake(options: IntakeOptions): Intake {
@@ -63,6 +66,7 @@ export function createIntake(options: IntakeOptions): Intake {
     },
     smtputf8,
     checks: openReceiptPlan(config, (sentence) => options.telemetry.log.warn(sentence)),
+    milters: milterSettings(config),
     addressRules: (mayUtf8) => ({ smtputf8: smtputf8 && (mayUtf8 || !strict), ...completion }),
   };
 }

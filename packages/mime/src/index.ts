@@ -12,4 +12,5 @@ export { DkimSigning } from './dkim/signing.ts';
 export { protocolName, type Receipt, receivedHeader } from './received.ts';
 export { openReceiptChecks, openReceiptPlan } from './receiving/receipt-checks.ts';
 export { GenericMap } from './rewriting/generic.ts';
+export { isHeaderLine } from './structure/header-line.ts';
 export { type StructureLimits, structureLimits } from './structure/limits.ts';

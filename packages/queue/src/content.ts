@@ -18,6 +18,21 @@ export async function readContent(
   return (await context.files.read(stored.toString('utf8', 1))) ?? 'file-missing';
 }
 
+/** Content that nobody accepted yet. */
+export async function readSpooled(
+  context: QueueContext,
+  content: Content,
+): Promise<AsyncIterable<Uint8Array>> {
+  if (content.kind === 'inline') return once(content.bytes);
+  const file = await context.files.read(content.name);
+  if (file === undefined) throw new Error(`the content file ${content.name} is gone; see content_directory`);
+  return file;
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
 /** Keeps up to `inlineLimit` bytes in memory, streams anything larger to a file that is durable when this resolves. */
 export async function spool(
   context: QueueContext,

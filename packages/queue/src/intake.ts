@@ -2,7 +2,7 @@
  * Intake's port. `accept` is one script on the message's home shard, that of its first recipient; recipients of other shards
  * are copied after that commit, and the home shard's leader repeats a copy that a crash left undone (fanout.ts).
  */
-import { spool } from './content.ts';
+import { readSpooled, spool } from './content.ts';
 import { keysOfShard, type QueueContext } from './context.ts';
 import { copyParts, type PartCopy } from './fanout.ts';
 import type { TimelineEntry } from './operator-ports.ts';
@@ -28,6 +28,7 @@ export function makeIntakePort(context: QueueContext): IntakePort {
     async dropContent(content) {
       if (content.kind === 'file') await context.files.remove(content.name);
     },
+    readSpooled: (content) => readSpooled(context, content),
     async accept(message) {
       const { envelope, content } = message;
       const { queueId } = envelope;

@@ -67,6 +67,8 @@ export interface IntakePort {
    */
   spoolContent(source: AsyncIterable<Uint8Array>): Promise<Content>;
   dropContent(content: Content): Promise<void>;
+  /** What `spoolContent` answered with, read back before anybody accepts it. Rejects when its file is gone. */
+  readSpooled(content: Content): Promise<AsyncIterable<Uint8Array>>;
   /**
    * Durable when it resolves. `exists`: this queue id was accepted before, nothing was changed; also the answer when
    * a connection was lost after the commit and the call was repeated, so both answers mean that the message is safe.

@@ -19,6 +19,14 @@ export {
 } from './dns-server.ts';
 export { type Example, readExamples } from './examples.ts';
 export { installed } from './installed.ts';
+export {
+  indexed,
+  type MilterScript,
+  type MilterServer,
+  type MilterServerOptions,
+  type MilterStep,
+  startMilter,
+} from './milter-server.ts';
 export { type Random, randomFrom, testSeeds } from './random.ts';
 export { type RedisCluster, startRedisCluster } from './redis-cluster.ts';
 export { type SmtpServer, type SmtpServerOptions, startSmtpServer } from './smtp-server.ts';
