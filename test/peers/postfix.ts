@@ -19,6 +19,8 @@ export interface Postfix extends Receiver {
   /** Releases everything on hold and asks for delivery. */
   releaseAll(): Promise<void>;
   queued(): Promise<number>;
+  /** Hands a message in with sendmail(1). */
+  sendmail(args: readonly string[], message: string): Promise<void>;
   /** What postqueue(1) prints with this option. */
   postqueue(option: '-p' | '-j'): Promise<string>;
   /** Puts a queued message on hold. */
@@ -138,6 +140,11 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
     queued: async () => {
       const { stdout } = await run('find', [queue, '-path', '*/hold/*', '-type', 'f']);
       return stdout.split('\n').length - 1;
+    },
+    sendmail: async (args, message) => {
+      const running = run('sendmail', ['-C', config, ...args]);
+      running.child.stdin?.end(message);
+      await running;
     },
     postqueue: async (option) => (await run('postqueue', ['-c', config, option])).stdout,
     hold: async (queueId) => {

@@ -320,7 +320,7 @@ describe('the bounce daemon', () => {
       expect(texts.map((text) => /^X-Milter: (\w+)\r$/m.exec(text)?.[1])).toEqual(marks);
       expect(milter.told('M')).toEqual(
         marks.flatMap((mark, at) =>
-          mark === undefined ? [] : [at === 0 ? '<double-bounce@mail.example.com>' : '<>'],
+          mark === undefined ? [] : [at === 0 ? 'double-bounce@mail.example.com' : ''],
         ),
       );
     },

@@ -79,7 +79,7 @@ describe('non_smtpd_milters', () => {
     );
     expect(stored?.content).toMatch(/\r\nX-Spam: no\r\n\r\nother\r\n$/);
     expect(stored?.size).toBe(stored?.content.length);
-    expect(milter.told('M')).toEqual(['<ann@example.com>']);
+    expect(milter.told('M')).toEqual(['ann@example.com']);
     expect(milter.told('L')).toContain('Subject|hello');
     expect(milter.told('L').join('\n')).not.toMatch(/^Received/m);
     expect(milter.told('B')).toEqual(['the body\r\n']);

@@ -1,6 +1,6 @@
 /**
  * The header of a stored message as milters see and change it. The Received: header that we put first is not theirs: it is not shown
- * to them, counted by none of their indexes, and stays first.
+ * to them, but counts where they insert, as at cleanup(8).
  */
 import { isHeaderLine } from '@mailfleet/mime';
 
@@ -16,31 +16,30 @@ const BLOCK_LIMIT = 1024 * 1024;
 const CRLF = Buffer.from('\r\n');
 
 export class HeaderBlock {
-  readonly #own: readonly Field[];
   readonly #fields: Field[];
+  /** Our Received: header. */
+  readonly #own: Field | undefined;
 
-  private constructor(own: readonly Field[], fields: readonly Field[]) {
-    this.#own = own;
+  constructor(fields: readonly Field[]) {
     this.#fields = [...fields];
+    this.#own = fields[0]?.name === 'received' ? fields[0] : undefined;
   }
 
-  static of(fields: readonly Field[]): HeaderBlock {
-    const own = fields[0]?.name === 'received' ? 1 : 0;
-    return new HeaderBlock(fields.slice(0, own), fields.slice(own));
-  }
-
+  /** Of a header that nothing was changed in yet. */
   copy(): HeaderBlock {
-    return new HeaderBlock(this.#own, this.#fields);
+    return new HeaderBlock(this.#fields);
   }
 
   /** Names and values as they go to a milter: lines end with LF. @param leadingSpace the milter wants what stands behind the colon as it is */
   *shown(leadingSpace: boolean): Generator<readonly [Buffer, Buffer]> {
-    for (const { bytes } of this.#fields) {
+    for (const field of this.#fields) {
+      if (field === this.#own) continue;
+      const { bytes } = field;
       const colon = bytes.indexOf(':');
       const value = bytes.toString('latin1', colon + 1, bytes.length - CRLF.length).replaceAll('\r\n', '\n');
       yield [
         Buffer.from(bytes.toString('latin1', 0, colon).trimEnd(), 'latin1'),
-        Buffer.from(leadingSpace ? value : value.replace(/^[ \t]+/, ''), 'latin1'),
+        Buffer.from(leadingSpace ? value : value.replace(/^[ \t]/, ''), 'latin1'),
       ];
     }
   }
@@ -49,16 +48,16 @@ export class HeaderBlock {
     this.#fields.push(field(name, value, leadingSpace));
   }
 
-  /** @param index 0 and 1: before all others */
+  /** @param index how many headers stand before it */
   insert(index: number, name: string, value: string, leadingSpace: boolean): void {
-    this.#fields.splice(Math.max(0, index - 1), 0, field(name, value, leadingSpace));
+    this.#fields.splice(index, 0, field(name, value, leadingSpace));
   }
 
   /** Changes the `index`th header of that name, from 1; an empty value removes it. Adds one where there is none. */
   change(index: number, name: string, value: string, leadingSpace: boolean): void {
     let left = Math.max(1, index);
     const at = this.#fields.findIndex((each) => {
-      if (each.name === name.toLowerCase()) left -= 1;
+      if (each.name === name.toLowerCase() && each !== this.#own) left -= 1;
       return left === 0;
     });
     if (at < 0) {
@@ -70,7 +69,7 @@ export class HeaderBlock {
 
   /** With the empty line. */
   bytes(): Buffer {
-    return Buffer.concat([...[...this.#own, ...this.#fields].map(({ bytes }) => bytes), CRLF]);
+    return Buffer.concat([...this.#fields.map(({ bytes }) => bytes), CRLF]);
   }
 }
 
@@ -112,7 +111,7 @@ export async function readHeader(content: AsyncIterable<Uint8Array>): Promise<Op
     from = end;
   }
   const length = bytes.subarray(from, from + 2).equals(CRLF) ? from + 2 : from;
-  return { header: HeaderBlock.of(fields), length };
+  return { header: new HeaderBlock(fields), length };
 }
 
 /** Where the header that begins at `from` ends, its further lines included; undefined: none begins there. */

@@ -105,16 +105,17 @@ class Session {
     // Family 4, port 0.
     const client = Buffer.concat([texts('localhost'), Buffer.from('4\0\0'), texts('127.0.0.1')]);
     const about = ['j', hostname, '{daemon_name}', hostname, 'v', software, '_', 'localhost [127.0.0.1]'];
-    const from = `<${quoteAddress(sender)}>`;
+    // cleanup(8) puts no angle brackets around addresses.
+    const from = quoteAddress(sender);
     const early =
       (await this.#step('connect', 'C', client, about)) ??
       (await this.#step('helo', 'H', texts('localhost'), [])) ??
-      (await this.#step('mail', 'M', texts(from), ['i', queueId, '{mail_addr}', quoteAddress(sender)]));
+      (await this.#step('mail', 'M', texts(from), ['i', queueId, '{mail_addr}', from]));
     if (early !== undefined) return early;
     for (const recipient of recipients) {
       const plain = quoteAddress(recipient);
       const about = ['i', queueId, '{rcpt_addr}', plain];
-      const verdict = await this.#step('rcpt', 'R', texts(`<${plain}>`), about);
+      const verdict = await this.#step('rcpt', 'R', texts(plain), about);
       if (verdict?.kind === 'refuse') return NO_RECIPIENT_REFUSED;
       if (verdict !== undefined) return verdict;
     }
