@@ -21,7 +21,7 @@ describe('EHLO', () => {
 
   it('knows every keyword in any case, with blank or = before the parameter', () => {
     const text =
-      '250-srv.test hello\n250-8bitmime\n250-Pipelining\n250-SIZE=1000\n250-STARTTLS\n250-DSN\n250-SMTPUTF8\n250 XFORWARD name addr BOGUS';
+      '250-srv.test hello\n250-8bitmime\n250-Pipelining\n250-SIZE=1000\n250-STARTTLS\n250-DSN\n250-RequireTLS\n250-SMTPUTF8\n250 XFORWARD name addr BOGUS';
     expect(parseEhlo(text, nothing, 2048)).toEqual({
       serverName: 'srv.test',
       features: {
@@ -30,6 +30,7 @@ describe('EHLO', () => {
         size: true,
         sizeLimit: 1000,
         startTls: true,
+        requireTls: true,
         chunking: false,
         dsn: true,
         smtputf8: true,
