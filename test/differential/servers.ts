@@ -1,5 +1,5 @@
 /** The servers of a scenario, once for each client. */
-import { freePort, type SmtpServer, startSmtpServer, waitFor } from '@mailfleet/test-kit';
+import { freePort, refusingPort, type SmtpServer, startSmtpServer, waitFor } from '@mailfleet/test-kit';
 import { Ports, type Scenario, sessionsOf } from './scenario.ts';
 
 export interface ScenarioServers extends AsyncDisposable {
@@ -26,10 +26,12 @@ export const startServers = async (scenario: Scenario): Promise<ScenarioServers>
 const start = async (scenario: Scenario, running: SmtpServer[]): Promise<ScenarioServers> => {
   const ports: number[] = [];
   // A destination has one port, so the hosts that DNS has for it differ by address.
-  const shared = scenario.zones === undefined ? undefined : await freePort();
-  for (const [index, server] of (scenario.servers ?? [{}]).entries()) {
+  const servers = scenario.servers ?? [{}];
+  const anybody = servers.some((server) => server !== 'refused');
+  const shared = scenario.zones === undefined ? undefined : anybody ? await freePort() : refusingPort();
+  for (const [index, server] of servers.entries()) {
     if (server === 'refused') {
-      ports.push(shared ?? (await freePort()));
+      ports.push(shared ?? refusingPort());
       continue;
     }
     const started = await startSmtpServer({

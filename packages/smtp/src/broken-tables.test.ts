@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort, type SmtpServer, startSmtpServer } from '@mailfleet/test-kit';
+import { refusingPort, type SmtpServer, startSmtpServer } from '@mailfleet/test-kit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { deliver } from './test-agent.ts';
 
@@ -17,7 +17,7 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'mailfleet-broken-table-'));
   server = await startSmtpServer();
   const file = join(directory, 'table.cf');
-  const port = await freePort();
+  const port = refusingPort();
   writeFileSync(
     file,
     `hosts = 127.0.0.1:${port}\nuser = mail\npassword = ${PASSWORD}\nquery = SELECT v FROM t WHERE k = '%s'\n`,

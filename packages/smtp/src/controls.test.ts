@@ -2,7 +2,7 @@
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { makeConfig } from '@mailfleet/config';
-import { freePort, makeCertificates, type SmtpServer, startSmtpServer } from '@mailfleet/test-kit';
+import { makeCertificates, refusingPort, type SmtpServer, startSmtpServer } from '@mailfleet/test-kit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createDeliveryAgent } from './agent.ts';
 import type { Outcome } from './delivery.ts';
@@ -53,7 +53,7 @@ describe('our own name', () => {
     ['on another port', 'delivered', 0, false],
   ])('in the EHLO reply %s: %s', async (_, verdict, position, detected) => {
     const server = await start(ownName);
-    const dead = { host: '127.0.0.1', port: await freePort() };
+    const dead = { host: '127.0.0.1', port: refusingPort() };
     const hosts = position === 0 ? [server] : [dead, server];
     const { verdicts, remarks } = await deliver({
       servers: hosts,

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type CertificateAuthority,
-  freePort,
   makeCertificates,
+  refusingPort,
   type SmtpServer,
   startSmtpServer,
 } from '@mailfleet/test-kit';
@@ -32,7 +32,7 @@ const startHost = async ({
   refuses,
   scripts,
 }: DialogueHost): Promise<SmtpServer | { host: string; port: number }> =>
-  refuses ? { host: '127.0.0.1', port: await freePort() } : await startSmtpServer({ scripts, tls });
+  refuses ? { host: '127.0.0.1', port: refusingPort() } : await startSmtpServer({ scripts, tls });
 
 const play = async (dialogue: Dialogue): Promise<string[]> => {
   const servers = await Promise.all(dialogue.hosts.map(startHost));

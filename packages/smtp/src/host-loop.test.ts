@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeConfig } from '@mailfleet/config';
 import { createHostFinder, createResolver } from '@mailfleet/routing';
-import { freePort, type SmtpServer, startSmtpServer, waitFor } from '@mailfleet/test-kit';
+import { refusingPort, type SmtpServer, startSmtpServer, waitFor } from '@mailfleet/test-kit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { deliver, hostsOf } from './test-agent.ts';
 
@@ -20,7 +20,7 @@ const start = async (options: Parameters<typeof startSmtpServer>[0] = {}): Promi
   return server;
 };
 
-const closed = async () => ({ host: '127.0.0.1', port: await freePort() });
+const closed = () => ({ host: '127.0.0.1', port: refusingPort() });
 
 describe('a failure at the first of two hosts', () => {
   it.each<[string, Parameters<typeof startSmtpServer>[0], boolean]>([
@@ -77,7 +77,7 @@ it('three recipients, ok, hard and soft at the first host: only the soft one goe
 });
 
 it('a refused connection is a remark without queue id; the last one is the reason', async () => {
-  const [one, two] = [await closed(), await closed()];
+  const [one, two] = [closed(), closed()];
   const { outcomes, remarks, results } = await deliver({ servers: [one, two] });
   const reason = `connect to mx2.test[127.0.0.1]:${two.port}: Connection refused`;
   expect(remarks).toEqual([`connect to mx1.test[127.0.0.1]:${one.port}: Connection refused`, reason]);
@@ -86,7 +86,7 @@ it('a refused connection is a remark without queue id; the last one is the reaso
 });
 
 it('4xx at the first host and no connection to the second: that is the reason, and nothing is throttled', async () => {
-  const [first, second] = [await start({ hooks: { mail: '450 no' } }), await closed()];
+  const [first, second] = [await start({ hooks: { mail: '450 no' } }), closed()];
   const { outcomes, results } = await deliver({ servers: [first, second] });
   expect(outcomes).toMatchObject([{ status: '4.4.1', relay: 'none' }]);
   expect(results[0]?.hopStatus).toBeUndefined();
@@ -122,7 +122,7 @@ it.each<[Record<string, string>, number]>([
 ])(
   'smtp_mx_address_limit, limits %j: addresses tried of seven that nobody answers at',
   async (config, tried) => {
-    const all = await Promise.all(Array.from({ length: 7 }, closed));
+    const all = Array.from({ length: 7 }, closed);
     const { remarks } = await deliver({ servers: all, config });
     expect(remarks.filter((text) => text.endsWith(': Connection refused'))).toHaveLength(tried);
   },

@@ -41,7 +41,7 @@ export type {
   SmtpSession,
   Stage,
 } from './smtp-session.ts';
-export { freePort, waitFor } from './wait.ts';
+export { freePort, refusingPort, waitFor } from './wait.ts';
 export {
   basicConstraints,
   type Extension,

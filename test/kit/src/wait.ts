@@ -49,3 +49,11 @@ export async function freePort(host = '127.0.0.1'): Promise<number> {
   if (address === null || typeof address === 'string') throw new Error(`no TCP port on ${host}`);
   return address.port;
 }
+
+let refusing = 30_000;
+
+/**
+ * A port where nobody listens, now or later: the system gives out higher ones, so no server that starts meanwhile gets it, as it may get a
+ * port that was merely free.
+ */
+export const refusingPort = (): number => ++refusing;
